@@ -18,13 +18,12 @@ inline void set_thread_count(int threads) {
 
 /// Calls f(lo, hi) on consecutive pieces of [0, n), one a thread, none smaller than `grain` (but the last). What f
 /// computes for an index must not depend on where the pieces begin, so that results do not depend on the thread count.
-template <class F>
-void parallel_for(int64_t n, int64_t grain, F&& f) {
+template <class F> void parallel_for(int64_t n, int64_t grain, F&& f) {
   const int64_t pieces = std::min<int64_t>(thread_count(), std::max<int64_t>(1, n / std::max<int64_t>(1, grain)));
   if (n <= 0) return;
   if (pieces <= 1) return f(int64_t{0}, n);
   std::exception_ptr error;
-#pragma omp parallel for schedule(static) num_threads(static_cast<int>(pieces))
+#pragma omp parallel for schedule(static) num_threads(static_cast <int>(pieces))
   for (int64_t i = 0; i < pieces; ++i) {
     try {
       f(i * n / pieces, (i + 1) * n / pieces);
@@ -38,8 +37,7 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
 
 /// Calls f(chunk, lo, hi) for the ceil(n / size) chunks of fixed `size`; threads take chunks as they become free. The
 /// chunk borders do not depend on the thread count, so sums kept per chunk and added in chunk order are reproducible.
-template <class F>
-void parallel_chunks(int64_t n, int64_t size, F&& f) {
+template <class F> void parallel_chunks(int64_t n, int64_t size, F&& f) {
   const int64_t chunks = (n + size - 1) / size;
   if (chunks <= 1 || thread_count() == 1) {
     for (int64_t c = 0; c < chunks; ++c) f(c, c * size, std::min(n, (c + 1) * size));

@@ -10,16 +10,19 @@ namespace {
 
 Shape output_shape(const Shape& x, int64_t d_out) {
   switch (x.rank()) {
-    case 1: return {d_out};
-    case 2: return {x[0], d_out};
-    case 3: return {x[0], x[1], d_out};
-    default: return {x[0], x[1], x[2], d_out};
+    case 1:
+      return {d_out};
+    case 2:
+      return {x[0], d_out};
+    case 3:
+      return {x[0], x[1], d_out};
+    default:
+      return {x[0], x[1], x[2], d_out};
   }
 }
 
 // Partial sums over fixed chunks of rows, added in chunk order: the same bits for every thread count.
-template <class T>
-void sum_rows_of(Device& device, const GradTo& to, const Tensor& x) {
+template <class T> void sum_rows_of(Device& device, const GradTo& to, const Tensor& x) {
   constexpr int64_t chunk_rows = 256;
   const int64_t rows = x.rows(), n = x.cols(), chunks = (rows + chunk_rows - 1) / chunk_rows;
   const Scratch partial(device.pool(), static_cast<std::size_t>(chunks * n) * sizeof(T));
@@ -66,10 +69,16 @@ Tensor linear(Run& run, const Tensor& x, const LinearArgs& args) {
   const int64_t d_out = args.weight.rows(), d_in = args.weight.cols();
   require(x.cols() == d_in, "[linear] weight must be (.., {}), came {}", x.cols(), args.weight.shape.str());
   Tensor y = run.make(output_shape(x.shape, d_out));
-  gemm(run.device(), {.a = x, .b = args.weight, .c = y, .trans_b = true, .bias = args.bias, .plus = args.residual,
+  gemm(run.device(), {.a = x,
+                      .b = args.weight,
+                      .c = y,
+                      .trans_b = true,
+                      .bias = args.bias,
+                      .plus = args.residual,
                       .b_is_weight = true});
   const Cost forward = linear_cost(x.rows(), d_in, d_out);
-  run.record("linear", y, forward, {2 * forward.flops, 2 * forward.bytes}, [&run, x, args, y] { backward(run, x, args, y); });
+  run.record("linear", y, forward, {2 * forward.flops, 2 * forward.bytes},
+             [&run, x, args, y] { backward(run, x, args, y); });
   return y;
 }
 

@@ -14,8 +14,7 @@ double now_ms() {
   return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
 }
 
-template <class T>
-void add_or_copy(T* to, const T* from, int64_t n, bool add) {
+template <class T> void add_or_copy(T* to, const T* from, int64_t n, bool add) {
   parallel_for(n, 1 << 14, [=](int64_t lo, int64_t hi) {
     if (!add) {
       std::memcpy(static_cast<void*>(to + lo), from + lo, static_cast<std::size_t>(hi - lo) * sizeof(T));
@@ -25,10 +24,7 @@ void add_or_copy(T* to, const T* from, int64_t n, bool add) {
   });
 }
 
-template <class T>
-void fill(Tensor& t, double value) {
-  std::fill_n(t.as<T>(), t.numel(), static_cast<T>(value));
-}
+template <class T> void fill(Tensor& t, double value) { std::fill_n(t.as<T>(), t.numel(), static_cast<T>(value)); }
 
 void fill_any(Tensor t, double value) {
   if (t.dtype == Dtype::f32) return fill<float>(t, value);
@@ -187,8 +183,10 @@ void Run::walk() {
 void Run::free_since(std::size_t mark, const void* keep) {
   bool kept = false;
   for (std::size_t i = mark; i < owned_.size(); ++i) {
-    if (owned_[i] == keep) kept = true;
-    else device_.pool().release(owned_[i]);
+    if (owned_[i] == keep)
+      kept = true;
+    else
+      device_.pool().release(owned_[i]);
   }
   owned_.resize(mark);
   if (kept) owned_.push_back(const_cast<void*>(keep));

@@ -1,6 +1,6 @@
 // run: one execution of a model. An operator computes at once; when the run records, it also leaves a node, and
-// backward() walks the nodes from the last to the first. Gradients arrive in slots, one a tensor, and every writer is told
-// whether it is the first (set) or a later one (add).
+// backward() walks the nodes from the last to the first. Gradients arrive in slots, one a tensor, and every writer is
+// told whether it is the first (set) or a later one (add).
 //
 //   Run run(device, {.record = true});
 //   Tensor y = linear(run, x, run.param(w), ...);   // executes, records
@@ -31,12 +31,12 @@ struct GradTo {
 
 /// What the record keeps of an operator call.
 struct Node {
-  const char* op = "";                  // "mssa"
-  Shape shape;                          // of its output
+  const char* op = "";  // "mssa"
+  Shape shape;          // of its output
   Cost forward, backward;
-  std::function<void()> walk_back;      // reads grad_of(output), writes grad_to(inputs)
-  int32_t output = -1;                  // its slot: the gradient is freed once the node has been walked
-  std::size_t line = 0;                 // its place in the trace
+  std::function<void()> walk_back;  // reads grad_of(output), writes grad_to(inputs)
+  int32_t output = -1;              // its slot: the gradient is freed once the node has been walked
+  std::size_t line = 0;             // its place in the trace
 };
 
 /// One line of --trace.
@@ -48,12 +48,12 @@ struct TraceLine {
 };
 
 struct RunOptions {
-  bool record = false;      // keep nodes for backward()
-  bool train = false;       // dropout is active
-  bool trace = false;       // time each node
+  bool record = false;  // keep nodes for backward()
+  bool train = false;   // dropout is active
+  bool trace = false;   // time each node
   Tap* tap = nullptr;
-  uint64_t seed = 0;        // of dropout
-  uint64_t step = 0;        // addresses dropout: the same step draws the same masks
+  uint64_t seed = 0;  // of dropout
+  uint64_t step = 0;  // addresses dropout: the same step draws the same masks
 };
 
 class Run {
@@ -116,8 +116,8 @@ class Run {
 
  private:
   struct Slot {
-    Tensor grad;              // empty until the first writer
-    Param* param = nullptr;   // its gradient lives in the Param
+    Tensor grad;             // empty until the first writer
+    Param* param = nullptr;  // its gradient lives in the Param
     Shape shape;
     bool keep = false;
   };
@@ -132,7 +132,7 @@ class Run {
   bool recording_;
   std::vector<Node> nodes_;
   std::vector<Slot> slots_;
-  std::vector<void*> owned_;                        // blocks made by this run, in order
+  std::vector<void*> owned_;  // blocks made by this run, in order
   std::unordered_map<const Param*, int32_t> params_;
   std::vector<TraceLine> trace_;
   Cost forward_cost_, backward_cost_;

@@ -2,7 +2,8 @@
 //
 // A site is "embed.out", "blocks.3.mssa.pattern", "head.logits", ... The run asks `wants` before anything costly is
 // computed: a kernel materialises an attention map only when somebody wants it. `see` reads, `edit` may write in place;
-// editing is allowed only when the run does not record, because recorded nodes keep their outputs for the backward walk.
+// editing is allowed only when the run does not record, because recorded nodes keep their outputs for the backward
+// walk.
 #pragma once
 #include <string>
 #include <string_view>

@@ -6,9 +6,12 @@ namespace crate {
 
 const char* name_of(DeviceKind kind) {
   switch (kind) {
-    case DeviceKind::ref: return "ref";
-    case DeviceKind::cpu: return "cpu";
-    case DeviceKind::cuda: return "cuda";
+    case DeviceKind::ref:
+      return "ref";
+    case DeviceKind::cpu:
+      return "cpu";
+    case DeviceKind::cuda:
+      return "cuda";
   }
   return "?";
 }

@@ -19,9 +19,9 @@ DeviceKind device_kind(std::string_view name);
 
 struct DeviceOptions {
   DeviceKind kind = DeviceKind::cpu;
-  bool complex = false;         // ref only: complex<double> instead of double
-  bool bf16_products = false;   // cpu only: matrix products read bf16 copies of their inputs, sums stay f32
-  bool guard = false;           // fence every block of memory (tests)
+  bool complex = false;        // ref only: complex<double> instead of double
+  bool bf16_products = false;  // cpu only: matrix products read bf16 copies of their inputs, sums stay f32
+  bool guard = false;          // fence every block of memory (tests)
 };
 
 class PackedWeights;  // packed copies of weights, see gemm.h
@@ -49,8 +49,7 @@ class Device {
 };
 
 /// One operator direction's kernels, one per device; `cuda` files later fill the third place.
-template <class Fn>
-struct Kernels {
+template <class Fn> struct Kernels {
   const char* op;
   Fn* ref = nullptr;
   Fn* cpu = nullptr;
@@ -64,8 +63,7 @@ struct Kernels {
 };
 
 /// Calls f(T{}) with T = double or std::complex<double>, the scalars of `ref`.
-template <class F>
-void visit_ref(Dtype dtype, F&& f) {
+template <class F> void visit_ref(Dtype dtype, F&& f) {
   if (dtype == Dtype::f64) return f(double{});
   require(dtype == Dtype::c128, "[ref] computes in f64 or c128, came {}", name_of(dtype));
   f(std::complex<double>{});

@@ -6,8 +6,7 @@
 namespace crate {
 namespace {
 
-template <class T>
-void gemm_ref(const Gemm& g, const GemmShape& s) {
+template <class T> void gemm_ref(const Gemm& g, const GemmShape& s) {
   const T *a = g.a.as<T>(), *b = g.b.as<T>();
   const T* bias = g.bias ? g.bias.as<T>() : nullptr;
   const T* plus = g.plus ? g.plus.as<T>() : nullptr;

@@ -26,7 +26,8 @@ void* new_block(std::size_t capacity, std::size_t extra) {
   const std::size_t align = capacity >= huge_page ? huge_page : alignment;
   const std::size_t total = (capacity + extra + align - 1) / align * align;
   void* base = std::aligned_alloc(align, total);
-  require(base != nullptr, "[pool] out of memory: {} MiB more were asked for; use a smaller batch or context", total >> 20);
+  require(base != nullptr, "[pool] out of memory: {} MiB more were asked for; use a smaller batch or context",
+          total >> 20);
   // Large activations are walked from end to end: huge pages save most of their TLB misses.
   if (align == huge_page) madvise(base, total, MADV_HUGEPAGE);
   return base;
@@ -74,7 +75,9 @@ void Pool::release(void* block) {
   if (!guard_) return;
   const auto* before = static_cast<const unsigned char*>(block) - fence;
   const auto* after = static_cast<const unsigned char*>(block) + info.asked;
-  const auto intact = [](const unsigned char* p) { return std::all_of(p, p + fence, [](auto c) { return c == fence_byte; }); };
+  const auto intact = [](const unsigned char* p) {
+    return std::all_of(p, p + fence, [](auto c) { return c == fence_byte; });
+  };
   require(intact(before), "[pool] a kernel wrote before the start of a block of {} bytes", info.asked);
   require(intact(after), "[pool] a kernel wrote past the end of a block of {} bytes", info.asked);
 }

@@ -48,10 +48,7 @@ class Scratch {
   }
   Scratch(Scratch&& other) noexcept : pool_(other.pool_), data_(std::exchange(other.data_, nullptr)) {}
   Scratch& operator=(Scratch&&) = delete;
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
+  template <class T> T* as() const { return static_cast<T*>(data_); }
 
  private:
   Pool* pool_;

@@ -4,24 +4,36 @@ namespace crate {
 
 std::size_t size_of(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f32: return 4;
-    case Dtype::f64: return 8;
-    case Dtype::c128: return 16;
-    case Dtype::bf16: return 2;
-    case Dtype::i32: return 4;
-    case Dtype::u8: return 1;
+    case Dtype::f32:
+      return 4;
+    case Dtype::f64:
+      return 8;
+    case Dtype::c128:
+      return 16;
+    case Dtype::bf16:
+      return 2;
+    case Dtype::i32:
+      return 4;
+    case Dtype::u8:
+      return 1;
   }
   fail("[tensor] unknown dtype {}", static_cast<int>(dtype));
 }
 
 const char* name_of(Dtype dtype) {
   switch (dtype) {
-    case Dtype::f32: return "f32";
-    case Dtype::f64: return "f64";
-    case Dtype::c128: return "c128";
-    case Dtype::bf16: return "bf16";
-    case Dtype::i32: return "i32";
-    case Dtype::u8: return "u8";
+    case Dtype::f32:
+      return "f32";
+    case Dtype::f64:
+      return "f64";
+    case Dtype::c128:
+      return "c128";
+    case Dtype::bf16:
+      return "bf16";
+    case Dtype::i32:
+      return "i32";
+    case Dtype::u8:
+      return "u8";
   }
   return "?";
 }
