@@ -33,7 +33,7 @@ using LooseVec = float __attribute__((vector_size(lanes * sizeof(float)), aligne
 
 [[gnu::always_inline]] inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 [[gnu::always_inline]] inline void store(float* to, Vec x) { *reinterpret_cast<LooseVec*>(to) = x; }
-[[gnu::always_inline]] inline Vec splat(float x) { return Vec{} + x; }
+[[gnu::always_inline]] inline Vec splat(float x) { return x - Vec{}; }  // 0 + x would be an addition: -0
 [[gnu::always_inline]] inline Vec max(Vec x, Vec y) { return x > y ? x : y; }
 
 /// The first `count` (0 <= count <= lanes) floats; the rest are 0 and their memory is not read.
