@@ -16,14 +16,12 @@ class Error : public std::runtime_error {
 };
 
 /// Throws Error with the formatted message.
-template <class... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) {
+template <class... Args> [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) {
   throw Error(fmt::format(message, std::forward<Args>(args)...));
 }
 
 /// Throws Error with the formatted message unless `ok`.
-template <class... Args>
-void require(bool ok, fmt::format_string<Args...> message, Args&&... args) {
+template <class... Args> void require(bool ok, fmt::format_string<Args...> message, Args&&... args) {
   if (!ok) throw Error(fmt::format(message, std::forward<Args>(args)...));
 }
 

@@ -1,0 +1,145 @@
+// run: one execution of a model. An operator computes at once; when the run records, it also leaves a node, and
+// backward() walks the nodes from the last to the first. Gradients arrive in slots, one a tensor, and every writer is
+// told whether it is the first (set) or a later one (add).
+//
+//   Run run(device, {.record = true});
+//   Tensor y = linear(run, x, run.param(w), ...);   // executes, records
+//   run.backward(loss);                             // fills the gradients of every Param used
+//
+// Memory: tensors made by the run live until it ends or its Scope closes; gradients until their node has been walked.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "run/cost.h"
+#include "run/param.h"
+#include "run/tap.h"
+#include "tensor/device.h"
+
+namespace crate {
+
+/// Where a kernel writes a gradient: set when `add` is false, else add to what is there. Empty: nobody wants it.
+struct GradTo {
+  Tensor to;
+  bool add = false;
+  explicit operator bool() const { return static_cast<bool>(to); }
+};
+
+/// What the record keeps of an operator call.
+struct Node {
+  const char* op = "";  // "mssa"
+  Shape shape;          // of its output
+  Cost forward, backward;
+  std::function<void()> walk_back;  // reads grad_of(output), writes grad_to(inputs)
+  int32_t output = -1;              // its slot: the gradient is freed once the node has been walked
+  std::size_t line = 0;             // its place in the trace
+};
+
+/// One line of --trace.
+struct TraceLine {
+  std::string op;
+  std::string shape;
+  Cost forward, backward;
+  double forward_ms = 0, backward_ms = 0;
+};
+
+struct RunOptions {
+  bool record = false;  // keep nodes for backward()
+  bool train = false;   // dropout is active
+  bool trace = false;   // time each node
+  Tap* tap = nullptr;
+  uint64_t seed = 0;  // of dropout
+  uint64_t step = 0;  // addresses dropout: the same step draws the same masks
+};
+
+class Run {
+ public:
+  explicit Run(Device& device, RunOptions options = {});
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  Device& device() const { return device_; }
+  Dtype real() const { return device_.real(); }
+  const RunOptions& options() const { return options_; }
+  bool recording() const { return recording_; }
+
+  // ---- forward side, for operators ----
+
+  /// A new tensor (not zeroed), with a gradient slot when recording.
+  Tensor make(Shape shape, Dtype dtype);
+  Tensor make(Shape shape) { return make(shape, real()); }
+  /// A tensor of one block that leaves with the returned object.
+  Scratch scratch(std::size_t bytes) { return {device_.pool(), bytes}; }
+  /// The weight as a tensor of this run; the same slot at each call.
+  Tensor param(Param& p);
+  /// A tensor without gradient whose elements all hold `value`.
+  Tensor constant(Shape shape, double value);
+  /// Counts the cost and leaves a node when recording. walk_back runs only if a gradient arrived at `output`.
+  void record(const char* op, const Tensor& output, Cost forward, Cost backward, std::function<void()> walk_back);
+  /// Does the tap want this site, to read or to edit?
+  bool wants(const Site& site, std::string_view name) const;
+  /// Offers a tensor to the tap at `site`, to read or to edit.
+  void see(const Site& site, std::string_view name, const Tensor& value);
+
+  // ---- backward side, for operators ----
+
+  /// The gradient that arrived at x; empty when none did.
+  Tensor grad_of(const Tensor& x) const;
+  /// Where to write the gradient of x. Marks it as written: call once per write, just before it.
+  GradTo grad_to(const Tensor& x);
+  /// d_x (+)= d_y where y = x + ...: hands the buffer of y on when x has none yet, else adds.
+  void pass_grad(const Tensor& y, const Tensor& x);
+
+  // ---- for callers ----
+
+  /// Puts 1 (or what the caller wrote into seed_grad) at `loss` and walks back every node. Ends the recording.
+  void backward(const Tensor& loss);
+  /// Writable gradient slot of an output, for callers that start the walk themselves; then walk().
+  GradTo seed_grad(const Tensor& output) { return grad_to(output); }
+  void walk();
+  /// Keeps the gradient of x after its node has been walked (grad_of works after backward).
+  void keep_grad(const Tensor& x);
+
+  Cost forward_cost() const { return forward_cost_; }
+  Cost backward_cost() const { return backward_cost_; }
+  /// The tape in the order of the forward, with times when options().trace was set.
+  const std::vector<TraceLine>& trace() const { return trace_; }
+
+  /// Runs `body(x)` without keeping its activations; the backward walk runs it again. x and what body returns must be
+  /// tensors of this run. Costs one more forward of the body, saves everything it would have kept.
+  Tensor recompute(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
+
+ private:
+  struct Slot {
+    Tensor grad;             // empty until the first writer
+    Param* param = nullptr;  // its gradient lives in the Param
+    Shape shape;
+    bool keep = false;
+  };
+  Slot& slot(const Tensor& x);
+  int32_t new_slot(Shape shape);
+  void release_grad(int32_t id);
+  void free_since(std::size_t mark, const void* keep);
+  void rerun(const Tensor& x, const Tensor& y, const std::function<Tensor(const Tensor&)>& body);
+
+  Device& device_;
+  RunOptions options_;
+  bool recording_;
+  std::vector<Node> nodes_;
+  std::vector<Slot> slots_;
+  std::vector<void*> owned_;  // blocks made by this run, in order
+  std::unordered_map<const Param*, int32_t> params_;
+  std::vector<TraceLine> trace_;
+  Cost forward_cost_, backward_cost_;
+  double last_time_ = 0;
+};
+
+/// d_to (+)= d_from, elementwise, honouring the write mode. For residual paths and tests.
+void add_into(Device& device, const GradTo& to, const Tensor& from);
+
+}  // namespace crate

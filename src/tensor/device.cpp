@@ -1,0 +1,44 @@
+#include "tensor/device.h"
+
+#include "tensor/packed.h"
+
+namespace crate {
+
+const char* name_of(DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::ref:
+      return "ref";
+    case DeviceKind::cpu:
+      return "cpu";
+    case DeviceKind::cuda:
+      return "cuda";
+  }
+  return "?";
+}
+
+DeviceKind device_kind(std::string_view name) {
+  for (DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu, DeviceKind::cuda}) {
+    if (name == name_of(kind)) return kind;
+  }
+  fail("[device] expected ref, cpu or cuda, came '{}'", name);
+}
+
+Device::Device(DeviceOptions options)
+    : options_(options), pool_(options.guard), packed_(std::make_unique<PackedWeights>()) {
+  require(options.kind != DeviceKind::cuda, "[device] this build has no CUDA kernels; use --device cpu");
+}
+
+Device::~Device() = default;
+
+Dtype Device::real() const {
+  if (options_.kind != DeviceKind::ref) return Dtype::f32;
+  return options_.complex ? Dtype::c128 : Dtype::f64;
+}
+
+Tensor Device::allocate(Shape shape, Dtype dtype) {
+  Tensor t{nullptr, shape, dtype, -1};
+  t.data = pool_.allocate(t.bytes());
+  return t;
+}
+
+}  // namespace crate

@@ -1,0 +1,57 @@
+// op_check: one declaration of an operator case, read as test, gradient check and benchmark.
+//
+//   values     cpu (f32) against ref (f64), relative norm
+//   gradients  ref (f64) against the complex step on ref (c128): (f(x + ih) - f(x - ih)) / 2ih has no cancellation, so
+//              1e-12 is reached; then cpu against ref
+//   twice      the backward runs into memory filled with NaN (set), then again (add): the sum must have doubled
+//   fences     every block of memory is guarded: a kernel that writes outside fails
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "run/run.h"
+
+namespace crate {
+
+/// One input: normal numbers times `scale` plus `offset`, or tokens in [0, below) when below > 0.
+struct OpInput {
+  std::string name;
+  Shape shape;
+  double scale = 1.0;
+  double offset = 0.0;
+  bool grad = true;
+  int64_t below = 0;
+};
+
+struct OpCase {
+  std::string op;    // "mssa"
+  std::string name;  // "causal_qk_norm_prime"
+  std::vector<OpInput> inputs;
+  /// Applies the operator to the inputs in the order given.
+  std::function<Tensor(Run&, std::span<const Tensor>)> build;
+  double tolerance = 2e-5;  // of cpu against ref, relative norm a tensor; see docs/numerics.md
+  bool is_loss = false;     // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
+  bool bench_only = false;  // a shape for timing, too large for the reference
+};
+
+/// Every case of every operator.
+std::vector<OpCase> all_op_cases();
+
+struct CheckResult {
+  bool ok = true;
+  std::string detail;  // the first failure, or the worst errors
+};
+
+CheckResult check_values(const OpCase& c);
+CheckResult check_gradients(const OpCase& c);
+
+struct BenchResult {
+  double forward_ms = 0, backward_ms = 0;  // medians
+  Cost forward, backward;
+};
+
+BenchResult bench_op(const OpCase& c, int repeats);
+
+}  // namespace crate
