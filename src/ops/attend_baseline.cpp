@@ -4,6 +4,6 @@
 
 namespace crate::attend {
 
-const AttendKernels table_baseline{.forward = forward, .pattern = pattern, .backward = backward};
+const AttendKernels<float> table_baseline{.forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
 
 }  // namespace crate::attend

@@ -6,7 +6,7 @@
 
 namespace crate {
 
-const AttendKernels& attend_kernels(Isa isa) {
+const AttendKernels<float>& attend_kernels(Isa isa) {
   require(isa <= cpu_isa(), "[attend] expected an instruction set of this machine, at most {}, came {}",
           name_of(cpu_isa()), name_of(isa));
 #if defined(__x86_64__)

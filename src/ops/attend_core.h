@@ -8,57 +8,51 @@
 #include <cstddef>
 
 #include "ops/isa.h"
+#include "ops/score_rows.h"
 
 namespace crate {
-
-/// Rows of one head: row i is the p floats from at + i * stride. Any alignment, stride >= p.
-struct HeadRows {
-  const float* at = nullptr;
-  std::ptrdiff_t stride = 0;
-};
-
-/// The same to be written.
-struct HeadOut {
-  float* at = nullptr;
-  std::ptrdiff_t stride = 0;
-};
 
 /// One head's sizes and mask.
 struct AttendShape {
   std::ptrdiff_t n_q = 0;     ///< queries, >= 1
   std::ptrdiff_t n_k = 0;     ///< keys and values, >= 1
   std::ptrdiff_t p = 0;       ///< width of a head, >= 1
-  float scale = 1.0F;         ///< factor of the scores, usually p^(-1/2), any sign
+  double scale = 1.0;         ///< factor of the scores, usually p^(-1/2), any sign
   bool causal = false;        ///< query i sees only the keys j <= i + offset
   std::ptrdiff_t offset = 0;  ///< usually n_k - n_q: the queries are the last of the keys' positions
 };
 
 /// What the backward pass reads: the forward's inputs and results, and the gradient of o.
-struct AttendSaved {
-  HeadRows q, k, v, o, d_o;
-  const float* lse = nullptr;  ///< n_q
+template <class T> struct AttendSaved {
+  HeadRows<T> q, k, v, o, d_o;
+  const T* lse = nullptr;  ///< n_q
 };
 
-/// Where the backward pass writes. Equal addresses (MSSA) receive one sum; then n_q = n_k.
-struct AttendGrads {
-  HeadOut d_q, d_k, d_v;
+/// Where the backward pass writes. Equal addresses (MSSA) receive one sum; then n_q = n_k and add_k is the write mode.
+template <class T> struct AttendGrads {
+  HeadOut<T> d_q, d_k, d_v;
   bool add_q = false, add_k = false, add_v = false;  ///< add to what is there instead of setting it
 };
 
-/// Kernels compiled for one instruction set. None allocates, none starts threads; the result depends on the arguments alone,
+/// Kernels in T; those in float exist once an instruction set. None allocates, none starts threads; the result depends on the arguments alone,
 /// and a row of o does not depend on how many other rows are computed with it (but for n_q <= 2, which has a kernel that
-/// packs nothing). A query that sees no key has o = 0, lse = -inf. `scratch` holds attend_scratch(shape) floats, any content.
-struct AttendKernels {
-  void (*forward)(const AttendShape& shape, HeadRows q, HeadRows k, HeadRows v, HeadOut o, float* lse, float* scratch);
+/// packs nothing). A query that sees no key has o = 0, lse = -inf. `scratch` holds attend_scratch(shape) numbers, any content.
+template <class T> struct AttendKernels {
+  void (*forward)(const AttendShape& shape, HeadRows<T> q, HeadRows<T> k, HeadRows<T> v, HeadOut<T> o, T* lse,
+                  T* scratch);
   /// P itself, row-major (n_q, n_k), 0 where masked: for whoever asks to see it.
-  void (*pattern)(const AttendShape& shape, HeadRows q, HeadRows k, const float* lse, float* pattern, float* scratch);
-  void (*backward)(const AttendShape& shape, const AttendSaved& saved, const AttendGrads& grads, float* scratch);
+  void (*pattern)(const AttendShape& shape, HeadRows<T> q, HeadRows<T> k, const T* lse, T* pattern, T* scratch);
+  void (*backward)(const AttendShape& shape, const AttendSaved<T>& saved, const AttendGrads<T>& grads, T* scratch);
+  ScoreRowKernels<T> rows;
 };
 
-/// Floats of scratch that any kernel needs for this shape; grows as (n_q + n_k) p.
+/// Numbers of scratch that any kernel needs for this shape; grows as (n_q + n_k) p.
 std::size_t attend_scratch(const AttendShape& shape);
 
-/// The kernels for an instruction set that this machine runs.
-const AttendKernels& attend_kernels(Isa isa = cpu_isa());
+/// The kernels in float for an instruction set that this machine runs.
+const AttendKernels<float>& attend_kernels(Isa isa = cpu_isa());
+
+/// The definition in plain loops, with the whole pattern in memory: double and std::complex<double>.
+template <class T> const AttendKernels<T>& attend_reference();
 
 }  // namespace crate

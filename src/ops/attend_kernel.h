@@ -2,6 +2,7 @@
 // Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
 #pragma once
 #include "ops/attend_tile.h"
+#include "ops/score_rows_loops.h"
 
 namespace crate::attend {
 namespace {
@@ -9,6 +10,8 @@ namespace {
 constexpr float log2_e = 1.44269504088896340736F;
 constexpr float ln_2 = 0.693147180559945309417F;
 constexpr Index few_queries = 2;  // at most so many are not worth packing the keys for
+
+inline float query_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
 
 /// Cuts the caller's scratch into 64-byte aligned pieces.
 struct Scratch {
@@ -77,16 +80,15 @@ inline void scale_row(float* row, Index width, float factor) {
 }
 
 /// Forward for a query or two: dot products with the rows where they lie.
-inline void forward_few(const AttendShape& s, HeadRows q, HeadRows k, HeadRows v, HeadOut o, float* lse, Scratch room) {
+inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index pp = round_up(s.p, lanes);
   const Index whole = s.p / lanes * lanes;
   float* query = room.take(pp);
   float* sums = room.take(pp);
   float* scores = room.take(s.n_k + 2 * tile_stride);
   for (Index i = 0; i < s.n_q; ++i) {
-    pack_rows({q.at + i * q.stride, q.stride}, 1, 0, s.p, s.scale * log2_e, query);
-    const Tile tile{i, 1, 0, s.n_k, s.causal, s.offset};
-    const Index seen = tile.seen(0);
+    pack_rows({q.at + i * q.stride, q.stride}, 1, 0, s.p, query_factor(s), query);
+    const Index seen = Tile{i, 1, 0, s.n_k, s.causal, s.offset}.seen(0);
     for (Index j = 0; j < seen; ++j) {
       const float* key = k.at + j * k.stride;
       Vec dot{};
@@ -111,7 +113,7 @@ inline void forward_few(const AttendShape& s, HeadRows q, HeadRows k, HeadRows v
   }
 }
 
-void forward(const AttendShape& s, HeadRows q, HeadRows k, HeadRows v, HeadOut o, float* lse, float* scratch) {
+void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, float* scratch) {
   Scratch room(scratch);
   if (s.n_q <= few_queries) return forward_few(s, q, k, v, o, lse, room);
   const Index pp = round_up(s.p, lanes);
@@ -127,7 +129,7 @@ void forward(const AttendShape& s, HeadRows q, HeadRows k, HeadRows v, HeadOut o
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, s.scale * log2_e, queries);
+    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, query_factor(s), queries);
     __builtin_memset(sums, 0, static_cast<std::size_t>(tile_rows * pp) * sizeof(float));
     Running run[tile_rows];
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
@@ -152,7 +154,7 @@ inline void recall(float* scores, Index seen, float lse2) {
   clear_after(scores, seen);
 }
 
-void pattern(const AttendShape& s, HeadRows q, HeadRows k, const float* lse, float* to, float* scratch) {
+void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, float* to, float* scratch) {
   Scratch room(scratch);
   const Index pp = round_up(s.p, lanes);
   float* keys = room.take(s.n_k * pp);
@@ -165,7 +167,7 @@ void pattern(const AttendShape& s, HeadRows q, HeadRows k, const float* lse, flo
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, s.scale * log2_e, queries);
+    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, query_factor(s), queries);
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
       score(tile, s.p, queries, panels, scores);
       for (Index r = 0; r < tile.rows; ++r) {
@@ -201,7 +203,7 @@ struct Packed {
   float *d_q, *d_k, *d_v;                       // whole head; one address where the caller's are one
 };
 
-inline Packed pack(const AttendShape& s, const AttendSaved& saved, const AttendGrads& grads, Scratch room) {
+inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, Scratch room) {
   const Index pp = round_up(s.p, lanes);
   const Index panels = round_up(s.n_k, panel) * s.p;
   Packed at{};
@@ -231,15 +233,15 @@ inline Packed pack(const AttendShape& s, const AttendSaved& saved, const AttendG
   return at;
 }
 
-void backward(const AttendShape& s, const AttendSaved& saved, const AttendGrads& grads, float* scratch) {
+void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, float* scratch) {
   const Index pp = round_up(s.p, lanes);
   const Packed at = pack(s, saved, grads, Scratch(scratch));
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    const HeadRows q{saved.q.at + row0 * saved.q.stride, saved.q.stride};
+    const Rows q{saved.q.at + row0 * saved.q.stride, saved.q.stride};
     pack_rows(q, tile.rows, padding, s.p, 1.0F, at.queries);
-    pack_rows(q, tile.rows, padding, s.p, s.scale * log2_e, at.scaled_queries);
+    pack_rows(q, tile.rows, padding, s.p, query_factor(s), at.scaled_queries);
     pack_rows({saved.d_o.at + row0 * saved.d_o.stride, saved.d_o.stride}, tile.rows, padding, s.p, 1.0F, at.d_o);
     float d[tile_rows];
     for (Index r = 0; r < tile.rows; ++r) {
@@ -250,7 +252,7 @@ void backward(const AttendShape& s, const AttendSaved& saved, const AttendGrads&
       score(tile, s.p, at.d_o, at.value_panels, at.slopes);
       for (Index r = 0; r < tile.rows; ++r) {
         recall(at.weights + r * tile_stride, tile.seen(r), saved.lse[row0 + r] * log2_e);
-        slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r], s.scale);
+        slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r], static_cast<float>(s.scale));
       }
       scatter(tile, at.weights, at.d_o, pp, at.d_v + key0 * pp);
       scatter(tile, at.slopes, at.queries, pp, at.d_k + key0 * pp);

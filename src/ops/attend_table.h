@@ -4,10 +4,10 @@
 
 namespace crate::attend {
 
-extern const AttendKernels table_baseline;
+extern const AttendKernels<float> table_baseline;
 #if defined(__x86_64__)
-extern const AttendKernels table_avx2;
-extern const AttendKernels table_avx512;
+extern const AttendKernels<float> table_avx2;
+extern const AttendKernels<float> table_avx512;
 #endif
 
 }  // namespace crate::attend

@@ -13,6 +13,8 @@ namespace {
 using simd::lanes;
 using simd::Vec;
 using Index = std::ptrdiff_t;
+using Rows = HeadRows<float>;
+using Out = HeadOut<float>;
 
 constexpr int group = 6;                                     // rows of a register block
 constexpr int wide = simd::registers == 32 ? 4 : 2;          // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
@@ -85,7 +87,7 @@ inline void add_product(Index depth, const float* a, Index a_row, Index a_step, 
 }
 
 /// to = factor * the rows, packed; then `padding` rows of zeros.
-inline void pack_rows(HeadRows from, Index rows, Index padding, Index p, float factor, float* to) {
+inline void pack_rows(Rows from, Index rows, Index padding, Index p, float factor, float* to) {
   const Index pp = round_up(p, lanes);
   for (Index i = 0; i < rows; ++i, to += pp) {
     const float* row = from.at + i * from.stride;
@@ -111,7 +113,7 @@ inline void pack_panels(const float* rows, Index n, Index p, float* to) {
 }
 
 /// Packed rows to the caller's, set or added.
-inline void unpack_rows(const float* from, Index rows, Index p, HeadOut to, bool add) {
+inline void unpack_rows(const float* from, Index rows, Index p, Out to, bool add) {
   const Index pp = round_up(p, lanes);
   for (Index i = 0; i < rows; ++i) {
     float* row = to.at + i * to.stride;

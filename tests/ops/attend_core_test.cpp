@@ -89,7 +89,7 @@ class AttendCore : public ::testing::TestWithParam<Isa> {
   void SetUp() override {
     if (GetParam() > cpu_isa()) GTEST_SKIP() << "this machine lacks " << name_of(GetParam());
   }
-  const AttendKernels& kernels() const { return attend_kernels(GetParam()); }
+  const AttendKernels<float>& kernels() const { return attend_kernels(GetParam()); }
 };
 
 // float32 rounds each of the about p + n_k terms of a sum at 6e-8; scores stay below 10, so 2^x adds little.
@@ -115,7 +115,7 @@ void expect_guards(const std::vector<float>& x, long p, long stride) {
   }
 }
 
-void check(const AttendKernels& kernels, const Sizes& sizes, bool shared, float scale) {
+void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared, double scale) {
   const auto [n_q, n_k, p, causal] = sizes;
   SCOPED_TRACE("n_q " + std::to_string(n_q) + " n_k " + std::to_string(n_k) + " p " + std::to_string(p) +
                (causal ? " causal" : "") + (shared ? " shared" : ""));
@@ -131,9 +131,9 @@ void check(const AttendKernels& kernels, const Sizes& sizes, bool shared, float 
   const auto k = spread(x.k, p, stride);
   const auto v = spread(x.v, p, stride);
   const auto d_o = spread(x.d_o, p, stride);
-  const HeadRows keys{k.data(), stride};
-  const HeadRows queries = shared && n_q == n_k ? keys : HeadRows{q.data(), stride};
-  const HeadRows values = shared ? keys : HeadRows{v.data(), stride};
+  const HeadRows<float> keys{k.data(), stride};
+  const HeadRows<float> queries = shared && n_q == n_k ? keys : HeadRows<float>{q.data(), stride};
+  const HeadRows<float> values = shared ? keys : HeadRows<float>{v.data(), stride};
   std::vector<float> scratch(attend_scratch(shape) + 16, std::numeric_limits<float>::quiet_NaN());
   for (std::size_t i = scratch.size() - 16; i < scratch.size(); ++i) scratch[i] = guard;
   std::vector<float> o(n_q * stride, guard);
@@ -146,7 +146,7 @@ void check(const AttendKernels& kernels, const Sizes& sizes, bool shared, float 
   kernels.pattern(shape, queries, keys, lse.data(), pattern.data(), scratch.data());
   EXPECT_LT(distance(pattern, n_k, want.pattern, n_k), tolerance);
 
-  const AttendSaved saved{queries, keys, values, {o.data(), stride}, {d_o.data(), stride}, lse.data()};
+  const AttendSaved<float> saved{queries, keys, values, {o.data(), stride}, {d_o.data(), stride}, lse.data()};
   const bool one = shared && n_q == n_k;
   for (const bool add : {false, true}) {
     std::vector<float> d_q(n_q * stride, guard);
@@ -164,7 +164,7 @@ void check(const AttendKernels& kernels, const Sizes& sizes, bool shared, float 
       d_k = spread(Rows(n_k * p, 0.5), p, stride);
       d_v = d_k;
     }
-    AttendGrads grads{{d_q.data(), stride}, {d_k.data(), stride}, {d_v.data(), stride}, add, add, add};
+    AttendGrads<float> grads{{d_q.data(), stride}, {d_k.data(), stride}, {d_v.data(), stride}, add, add, add};
     if (one) grads.d_q = grads.d_v = grads.d_k;
     kernels.backward(shape, saved, grads, scratch.data());
     const double least = norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
@@ -188,15 +188,15 @@ TEST_P(AttendCore, MatchesTheDefinition) {
       {5, 83, 64, true},   {3, 400, 65, false},  {9, 4, 8, false},     {110, 500, 24, true}, {385, 385, 150, true},
   };
   for (const Sizes& sizes : all) {
-    check(kernels(), sizes, false, 1.0F / std::sqrt(static_cast<float>(sizes.p)));
-    check(kernels(), sizes, true, 1.0F / std::sqrt(static_cast<float>(sizes.p)));
+    check(kernels(), sizes, false, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
+    check(kernels(), sizes, true, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
   }
-  check(kernels(), {40, 40, 12, true}, true, -0.3F);  // a learned factor may turn negative
+  check(kernels(), {40, 40, 12, true}, true, -0.3);  // a learned factor may turn negative
 }
 
 TEST_P(AttendCore, QueriesThatSeeNothingGiveZero) {
-  check(kernels(), {12, 5, 8, true}, false, 0.3F);
-  check(kernels(), {2, 1, 8, true}, false, 0.3F);
+  check(kernels(), {12, 5, 8, true}, false, 0.3);
+  check(kernels(), {2, 1, 8, true}, false, 0.3);
 }
 
 TEST_P(AttendCore, ARowDoesNotDependOnItsCompany) {
@@ -205,7 +205,7 @@ TEST_P(AttendCore, ARowDoesNotDependOnItsCompany) {
   std::mt19937 random(3);
   const auto w = spread(draw(random, n, p), p, p);
   const auto run = [&](long from, long keys) {
-    const AttendShape shape{keys - from, keys, p, 0.2F, true, from};
+    const AttendShape shape{keys - from, keys, p, 0.2, true, from};
     std::vector<float> scratch(attend_scratch(shape));
     std::vector<float> o((keys - from) * p);
     std::vector<float> lse(keys - from);
@@ -220,7 +220,7 @@ TEST_P(AttendCore, ARowDoesNotDependOnItsCompany) {
 TEST_P(AttendCore, LargeScoresNeitherOverflowNorVanish) {
   const long p = 4;
   const std::vector<float> w = {300, 0, 0, 0, 0, 300, 0, 0, 299, 1, 0, 0};
-  const AttendShape shape{3, 3, p, 1.0F, false, 0};
+  const AttendShape shape{3, 3, p, 1.0, false, 0};
   std::vector<float> scratch(attend_scratch(shape));
   std::vector<float> o(3 * p);
   std::vector<float> lse(3);
@@ -233,7 +233,7 @@ TEST_P(AttendCore, NanIsNotHidden) {
   const long p = 4;
   std::vector<float> w(40 * p, 0.5F);
   w[10 * p] = std::numeric_limits<float>::quiet_NaN();
-  const AttendShape shape{40, 40, p, 1.0F, true, 0};
+  const AttendShape shape{40, 40, p, 1.0, true, 0};
   std::vector<float> scratch(attend_scratch(shape));
   std::vector<float> o(40 * p);
   std::vector<float> lse(40);
