@@ -4,6 +4,7 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_baseline{.forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
+const AttendKernels<float> table_baseline{
+    .forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
 
 }  // namespace crate::attend

@@ -17,7 +17,8 @@ const AttendKernels<float>& attend_kernels(Isa isa) {
 }
 
 std::size_t attend_scratch(const AttendShape& shape) {
-  // Bounds for the widest vectors: rows in multiples of 16 floats, panels of 64 keys, tiles of 96 x 400, 6 rows of slack.
+  // Bounds for the widest vectors: rows in multiples of 16 floats, panels of 64 keys, tiles of 96 x 400, 6 rows of
+  // slack.
   const auto pp = static_cast<std::size_t>((shape.p + 15) / 16 * 16);
   const auto n_q = static_cast<std::size_t>(shape.n_q) + 6;
   const auto n_k = static_cast<std::size_t>(shape.n_k) + 64;

@@ -1,5 +1,5 @@
-// attend_kernel: forward, pattern and backward of ops/attend_core.h, compiled once per instruction set (see ops/simd.h).
-// Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
+// attend_kernel: forward, pattern and backward of ops/attend_core.h, compiled once per instruction set (see
+// ops/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
 #pragma once
 #include "ops/attend_tile.h"
 #include "ops/score_rows_loops.h"
@@ -104,7 +104,8 @@ inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, flo
     }
     if (whole < s.p) {
       Vec last{};
-      for (Index j = 0; j < seen; ++j) last = simd::load_first(v.at + j * v.stride + whole, s.p - whole) * scores[j] + last;
+      for (Index j = 0; j < seen; ++j)
+        last = simd::load_first(v.at + j * v.stride + whole, s.p - whole) * scores[j] + last;
       simd::store(sums + whole, last);
     }
     scale_row(sums, pp, run.total > 0.0F ? 1.0F / run.total : 0.0F);
@@ -197,13 +198,14 @@ inline float dot_row(const float* packed, const float* row, Index p) {
 
 /// Packed inputs and sums of a backward pass.
 struct Packed {
-  float *keys, *key_panels, *value_panels;      // whole head
-  float *queries, *scaled_queries, *d_o;        // rows of a tile
-  float *weights, *slopes;                      // (tile_rows, tile_stride): P, then dS
-  float *d_q, *d_k, *d_v;                       // whole head; one address where the caller's are one
+  float *keys, *key_panels, *value_panels;  // whole head
+  float *queries, *scaled_queries, *d_o;    // rows of a tile
+  float *weights, *slopes;                  // (tile_rows, tile_stride): P, then dS
+  float *d_q, *d_k, *d_v;                   // whole head; one address where the caller's are one
 };
 
-inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, Scratch room) {
+inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
+                   Scratch room) {
   const Index pp = round_up(s.p, lanes);
   const Index panels = round_up(s.n_k, panel) * s.p;
   Packed at{};
@@ -252,7 +254,8 @@ void backward(const AttendShape& s, const AttendSaved<float>& saved, const Atten
       score(tile, s.p, at.d_o, at.value_panels, at.slopes);
       for (Index r = 0; r < tile.rows; ++r) {
         recall(at.weights + r * tile_stride, tile.seen(r), saved.lse[row0 + r] * log2_e);
-        slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r], static_cast<float>(s.scale));
+        slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r],
+              static_cast<float>(s.scale));
       }
       scatter(tile, at.weights, at.d_o, pp, at.d_v + key0 * pp);
       scatter(tile, at.slopes, at.queries, pp, at.d_k + key0 * pp);

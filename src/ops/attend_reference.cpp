@@ -13,9 +13,7 @@ namespace {
 
 using Index = std::ptrdiff_t;
 
-Index seen(const AttendShape& s, Index i) {
-  return s.causal ? std::clamp<Index>(i + s.offset + 1, 0, s.n_k) : s.n_k;
-}
+Index seen(const AttendShape& s, Index i) { return s.causal ? std::clamp<Index>(i + s.offset + 1, 0, s.n_k) : s.n_k; }
 
 template <class T> T dot(const T* a, const T* b, Index p) {
   T sum{};
@@ -55,8 +53,7 @@ void forward(const AttendShape& s, HeadRows<T> q, HeadRows<T> k, HeadRows<T> v, 
   }
 }
 
-template <class T>
-void add_rows(Index n, Index p, const std::vector<T>& from, HeadOut<T> to, bool add) {
+template <class T> void add_rows(Index n, Index p, const std::vector<T>& from, HeadOut<T> to, bool add) {
   for (Index i = 0; i < n; ++i) {
     for (Index c = 0; c < p; ++c) {
       T& x = to.at[i * to.stride + c];
@@ -91,8 +88,7 @@ void backward(const AttendShape& s, const AttendSaved<T>& x, const AttendGrads<T
   add_rows(s.n_q, p, d_q, grads.d_q, grads.d_q.at == grads.d_k.at || grads.add_q);
 }
 
-template <class T>
-constexpr AttendKernels<T> reference{forward<T>, pattern<T>, backward<T>, score_row_kernels<T>()};
+template <class T> constexpr AttendKernels<T> reference{forward<T>, pattern<T>, backward<T>, score_row_kernels<T>()};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // attend_tile: the parts of the attention kernels, compiled once per instruction set (see ops/simd.h).
-// Letters: p width of a head, pp = p rounded up to whole vectors. Packed rows lie pp apart, zero beyond p. Packed panels
-// hold keys transposed, `panel` keys side by side: panel c is p rows of `panel` floats, zero beyond the last key.
+// Letters: p width of a head, pp = p rounded up to whole vectors. Packed rows lie pp apart, zero beyond p. Packed
+// panels hold keys transposed, `panel` keys side by side: panel c is p rows of `panel` floats, zero beyond the last
+// key.
 #pragma once
 #include <utility>
 
@@ -16,12 +17,13 @@ using Index = std::ptrdiff_t;
 using Rows = HeadRows<float>;
 using Out = HeadOut<float>;
 
-constexpr int group = 6;                                     // rows of a register block
-constexpr int wide = simd::registers == 32 ? 4 : 2;          // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
-constexpr Index panel = wide * lanes;                        // keys of a panel
-constexpr Index tile_rows = 96;                              // queries of a tile, whole groups
-constexpr Index tile_keys = 384;                             // keys of a tile, whole panels and groups
-constexpr Index tile_stride = tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
+constexpr int group = 6;                             // rows of a register block
+constexpr int wide = simd::registers == 32 ? 4 : 2;  // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
+constexpr Index panel = wide * lanes;                // keys of a panel
+constexpr Index tile_rows = 96;                      // queries of a tile, whole groups
+constexpr Index tile_keys = 384;                     // keys of a tile, whole panels and groups
+constexpr Index tile_stride =
+    tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
 
 constexpr Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
 constexpr Index least(Index a, Index b) { return a < b ? a : b; }
@@ -48,8 +50,8 @@ struct Tile {
 };
 
 /// c (group, vecs vectors; rows c_row apart) = or += a b over `depth` terms: a(i, t) = a[i * a_row + t * a_step],
-/// row t of b from b + t * b_row. The sums stay in registers: they are named by a parameter pack, because an array indexed
-/// in loops was left in memory by both compilers (4x slower).
+/// row t of b from b + t * b_row. The sums stay in registers: they are named by a parameter pack, because an array
+/// indexed in loops was left in memory by both compilers (4x slower).
 template <bool add, int vecs, int... I>
 [[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
                                          Index a_step, const float* b, Index b_row, float* c, Index c_row) {

@@ -2,7 +2,8 @@
 // w_i are the n raw rows, p wide; the steps happen in this order, each only when asked for:
 //   shift   x_i = w_i + c o w_(i-1)      c per channel, w_(-1) = 0, keys only
 //   norm    x_i <- factor x_i / sqrt(mean(x_i^2) + eps)                      RMS norm; the factor is the temperature
-//   turn    (x_a, x_b) <- (x_a cos - x_b sin, x_a sin + x_b cos) for the pairs (a, a + p/2)     rotary positions (RoFormer,
+//   turn    (x_a, x_b) <- (x_a cos - x_b sin, x_a sin + x_b cos) for the pairs (a, a + p/2)     rotary positions
+//   (RoFormer,
 //           Su et al. 2021, half-split pairs), angle = position * base^(-2a/p)
 // and for exclusive attention (XSA), with y_i the head's output:
 //   z_i = y_i - a_i w_i      a_i = y_i.w_i / (|w_i|^2 + 1e-12): a row w_i = 0 leaves y_i as it is

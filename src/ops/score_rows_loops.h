@@ -1,5 +1,6 @@
-// score_rows_loops: the loops of ops/score_rows.h, as templates over the scalar. Internal linkage, because the kernel files
-// compile them once per instruction set (see ops/simd.h); sums run in 16 parts so that the compiler may use its vectors.
+// score_rows_loops: the loops of ops/score_rows.h, as templates over the scalar. Internal linkage, because the kernel
+// files compile them once per instruction set (see ops/simd.h); sums run in 16 parts so that the compiler may use its
+// vectors.
 #pragma once
 #include <complex>
 
@@ -74,8 +75,7 @@ template <class T> void unmake_norm(const ScoreRows<T>& s, T* x, T* g, T* d_fact
   for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = (g[c] - x[c] * mean) * r * s.factor;
 }
 
-template <class T>
-void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room) {
+template <class T> void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room) {
   T* x = room;
   T* g = room + s.p;
   for (std::ptrdiff_t i = 0; i < s.n; ++i) {
@@ -96,8 +96,7 @@ void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* 
 
 constexpr double exclude_eps = 1e-12;
 
-template <class T>
-void exclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along) {
+template <class T> void exclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along) {
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const T* wi = w.at + i * w.stride;
     T* yi = y.at + i * y.stride;

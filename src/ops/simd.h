@@ -1,9 +1,9 @@
 // simd: a vector of floats as wide as the instruction set the including file is compiled for, and what is done with it.
-// Included only by kernel headers that are compiled once per instruction set (see ops/isa.h). Everything here has internal
-// linkage: the same name is other code in each of those files, and the linker must not pick one for all. For the same
-// reason kernel headers call no inline function of the standard library.
-// x*y + z on vectors is one rounding where the set has an fma: those files are compiled with -ffp-contract=fast, unlike
-// the rest, because half of the machine's arithmetic is reached only so.
+// Included only by kernel headers that are compiled once per instruction set (see ops/isa.h). Everything here has
+// internal linkage: the same name is other code in each of those files, and the linker must not pick one for all. For
+// the same reason kernel headers call no inline function of the standard library. x*y + z on vectors is one rounding
+// where the set has an fma: those files are compiled with -ffp-contract=fast, unlike the rest, because half of the
+// machine's arithmetic is reached only so.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -56,23 +56,19 @@ using LooseVec = float __attribute__((vector_size(lanes * sizeof(float)), aligne
 /// Lanes with (upper) or without (lower) bit `step` from x, the others from y at distance `step`.
 template <int step, bool upper, int... I>
 [[gnu::always_inline]] inline Vec exchange(std::integer_sequence<int, I...>, Vec x, Vec y) {
-  return __builtin_shufflevector(
-      x, y, ((((I & step) != 0) == upper) ? I : (lanes + (I ^ step)))...);
+  return __builtin_shufflevector(x, y, ((((I & step) != 0) == upper) ? I : (lanes + (I ^ step)))...);
 }
 
 /// Lane i is x[i ^ step].
-template <int step, int... I>
-[[gnu::always_inline]] inline Vec swap(std::integer_sequence<int, I...>, Vec x) {
+template <int step, int... I> [[gnu::always_inline]] inline Vec swap(std::integer_sequence<int, I...>, Vec x) {
   return __builtin_shufflevector(x, x, (I ^ step)...);
 }
-template <int step>
-[[gnu::always_inline]] inline Vec swap(Vec x) {
+template <int step> [[gnu::always_inline]] inline Vec swap(Vec x) {
   return swap<step>(std::make_integer_sequence<int, lanes>{}, x);
 }
 
 /// One pass of transpose: 2 x 2 blocks of side `step` exchange their off-diagonal parts.
-template <int step>
-[[gnu::always_inline]] inline void transpose_pass(Vec* x) {
+template <int step> [[gnu::always_inline]] inline void transpose_pass(Vec* x) {
   constexpr std::make_integer_sequence<int, lanes> all{};
 #pragma GCC unroll 16
   for (int i = 0; i < lanes; ++i) {
@@ -111,7 +107,8 @@ template <int step>
 }
 
 /// 2^x for x <= 127, relative error below 1e-7; x < -126 gives 0. NaN stays NaN.
-/// x = r + f, r an integer, |f| <= 1/2; 2^f is its interpolation in the seven Chebyshev nodes (error 2.6e-9), 2^r an exponent.
+/// x = r + f, r an integer, |f| <= 1/2; 2^f is its interpolation in the seven Chebyshev nodes (error 2.6e-9), 2^r an
+/// exponent.
 [[gnu::always_inline]] inline Vec exp2(Vec x) {
   const Vec lowest = splat(-126.0F);
   const Vec magic = splat(12582912.0F);  // 1.5 * 2^23: adding it leaves the rounded x in the low bits

@@ -167,7 +167,8 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared,
     AttendGrads<float> grads{{d_q.data(), stride}, {d_k.data(), stride}, {d_v.data(), stride}, add, add, add};
     if (one) grads.d_q = grads.d_v = grads.d_k;
     kernels.backward(shape, saved, grads, scratch.data());
-    const double least = norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
+    const double least =
+        norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
     EXPECT_LT(distance(d_k, stride, want_k, p, least), tolerance);
     if (!one) {
       EXPECT_LT(distance(d_q, stride, want_q, p, least), tolerance);
