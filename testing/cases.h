@@ -7,5 +7,7 @@
 namespace crate {
 
 std::vector<OpCase> linear_cases();
+std::vector<OpCase> mha_cases();
+std::vector<OpCase> mssa_cases();
 
 }  // namespace crate

@@ -1,0 +1,10 @@
+// attend_baseline: the attention kernels for every machine of the architecture.
+#include "ops/attend_kernel.h"
+#include "ops/attend_table.h"
+
+namespace crate::attend {
+
+const AttendKernels<float> table_baseline{
+    .forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
+
+}  // namespace crate::attend

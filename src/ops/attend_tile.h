@@ -1,0 +1,172 @@
+// attend_tile: the parts of the attention kernels, compiled once per instruction set (see ops/simd.h).
+// Letters: p width of a head, pp = p rounded up to whole vectors. Packed rows lie pp apart, zero beyond p. Packed
+// panels hold keys transposed, `panel` keys side by side: panel c is p rows of `panel` floats, zero beyond the last
+// key.
+#pragma once
+#include <utility>
+
+#include "ops/attend_core.h"
+#include "ops/simd.h"
+
+namespace crate::attend {
+namespace {
+
+using simd::lanes;
+using simd::Vec;
+using Index = std::ptrdiff_t;
+using Rows = HeadRows<float>;
+using Out = HeadOut<float>;
+
+constexpr int group = 6;                             // rows of a register block
+constexpr int wide = simd::registers == 32 ? 4 : 2;  // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
+constexpr Index panel = wide * lanes;                // keys of a panel
+constexpr Index tile_rows = 96;                      // queries of a tile, whole groups
+constexpr Index tile_keys = 384;                     // keys of a tile, whole panels and groups
+constexpr Index tile_stride =
+    tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
+
+constexpr Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
+constexpr Index least(Index a, Index b) { return a < b ? a : b; }
+
+/// Some queries against some keys. Rows and keys count from the head's first.
+struct Tile {
+  Index row0, rows, key0, keys;
+  bool causal;
+  Index offset;
+
+  /// How many of the tile's keys row r of it sees.
+  Index seen(Index r) const {
+    if (!causal) return keys;
+    const Index n = row0 + r + offset + 1 - key0;
+    return n < 0 ? 0 : least(n, keys);
+  }
+  /// The most that a row of the group from r sees.
+  Index seen_by_group(Index r) const { return seen(least(r + group, rows) - 1); }
+  /// The first row that sees key j of the tile; `rows` or more when none does.
+  Index first_row(Index j) const {
+    const Index r = causal ? key0 + j - offset - row0 : 0;
+    return r < 0 ? 0 : r;
+  }
+};
+
+/// c (group, vecs vectors; rows c_row apart) = or += a b over `depth` terms: a(i, t) = a[i * a_row + t * a_step],
+/// row t of b from b + t * b_row. The sums stay in registers: they are named by a parameter pack, because an array
+/// indexed in loops was left in memory by both compilers (4x slower).
+template <bool add, int vecs, int... I>
+[[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
+                                         Index a_step, const float* b, Index b_row, float* c, Index c_row) {
+  Vec sums[sizeof...(I)] = {(add ? simd::load(c + (I / vecs) * c_row + (I % vecs) * lanes) : Vec{})...};
+  for (Index t = 0; t < depth; ++t, a += a_step, b += b_row) {
+    ((sums[I] = simd::splat(a[(I / vecs) * a_row]) * simd::load(b + (I % vecs) * lanes) + sums[I]), ...);
+  }
+  (simd::store(c + (I / vecs) * c_row + (I % vecs) * lanes, sums[I]), ...);
+}
+
+template <bool add, int vecs, int rows = group>
+[[gnu::noinline]] void product(Index depth, const float* a, Index a_row, Index a_step, const float* b, Index b_row,
+                               float* c, Index c_row) {
+  block<add, vecs>(std::make_integer_sequence<int, rows * vecs>{}, depth, a, a_row, a_step, b, b_row, c, c_row);
+}
+
+/// product for 1 <= vecs <= wide known at run time.
+template <bool add, int rows = group>
+void product(Index vecs, Index depth, const float* a, Index a_row, Index a_step, const float* b, Index b_row, float* c,
+             Index c_row) {
+  if constexpr (wide == 4) {
+    if (vecs == 4) return product<add, 4, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+    if (vecs == 3) return product<add, 3, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+  }
+  if (vecs == 2) return product<add, 2, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+  product<add, 1, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+}
+
+/// c += a b for b and c of any width in whole vectors, both with rows `width` apart.
+inline void add_product(Index depth, const float* a, Index a_row, Index a_step, const float* b, float* c, Index width) {
+  for (Index column = 0; column < width; column += panel) {
+    const Index vecs = least(panel, width - column) / lanes;
+    product<true>(vecs, depth, a, a_row, a_step, b + column, width, c + column, width);
+  }
+}
+
+/// to = factor * the rows, packed; then `padding` rows of zeros.
+inline void pack_rows(Rows from, Index rows, Index padding, Index p, float factor, float* to) {
+  const Index pp = round_up(p, lanes);
+  for (Index i = 0; i < rows; ++i, to += pp) {
+    const float* row = from.at + i * from.stride;
+    Index c = 0;
+    for (; c + lanes <= p; c += lanes) simd::store(to + c, simd::load(row + c) * factor);
+    if (c < p) simd::store(to + c, simd::load_first(row + c, p - c) * factor);
+  }
+  for (Index i = 0; i < padding * pp; i += lanes) simd::store(to + i, Vec{});
+}
+
+/// n packed rows to packed panels.
+inline void pack_panels(const float* rows, Index n, Index p, float* to) {
+  const Index pp = round_up(p, lanes);
+  for (Index j = 0; j < round_up(n, panel); j += lanes) {
+    float* column = to + j / panel * panel * p + j % panel;
+    for (Index c = 0; c < p; c += lanes) {
+      Vec square[lanes];
+      for (Index i = 0; i < lanes; ++i) square[i] = j + i < n ? simd::load(rows + (j + i) * pp + c) : Vec{};
+      simd::transpose(square);
+      for (Index i = 0; i < least(lanes, p - c); ++i) simd::store(column + (c + i) * panel, square[i]);
+    }
+  }
+}
+
+/// Packed rows to the caller's, set or added.
+inline void unpack_rows(const float* from, Index rows, Index p, Out to, bool add) {
+  const Index pp = round_up(p, lanes);
+  for (Index i = 0; i < rows; ++i) {
+    float* row = to.at + i * to.stride;
+    Index c = 0;
+    for (; c + lanes <= p; c += lanes) {
+      const Vec x = simd::load(from + i * pp + c);
+      simd::store(row + c, add ? simd::load(row + c) + x : x);
+    }
+    if (c == p) continue;
+    const Vec x = simd::load(from + i * pp + c);
+    simd::store_first(row + c, add ? simd::load_first(row + c, p - c) + x : x, p - c);
+  }
+}
+
+/// products (rows of the tile, tile_stride apart) = packed rows a times the panels, for the keys that are seen.
+inline void score(const Tile& tile, Index p, const float* a, const float* panels, float* products) {
+  const Index pp = round_up(p, lanes);
+  for (Index j = 0; j < tile.keys; j += panel) {
+    const float* b = panels + (tile.key0 + j) * p;
+    for (Index r = 0; r < tile.rows; r += group) {
+      const Index left = tile.seen_by_group(r) - j;
+      if (left <= 0) continue;
+      const Index vecs = (least(left, panel) + lanes - 1) / lanes;
+      product<false>(vecs, p, a + r * pp, pp, 1, b, panel, products + r * tile_stride + j, tile_stride);
+    }
+  }
+}
+
+/// Zeros after the `seen` keys of a row, as far as a group of rows or of keys reaches beyond them.
+inline void clear_after(float* row, Index seen) {
+  Index j = seen / lanes * lanes;
+  simd::store(row + j, simd::blend_first(simd::load(row + j), Vec{}, seen - j));
+  for (j += lanes; j < seen + group; j += lanes) simd::store(row + j, Vec{});
+}
+
+/// c (tile.rows, width) += weights times the tile's packed rows of b (width = pp).
+inline void gather(const Tile& tile, const float* weights, const float* b, Index width, float* c) {
+  for (Index r = 0; r < tile.rows; r += group) {
+    const Index depth = tile.seen_by_group(r);
+    if (depth > 0) add_product(depth, weights + r * tile_stride, tile_stride, 1, b, c + r * width, width);
+  }
+}
+
+/// c (tile.keys, width) += weights^T times packed rows b of the tile's queries.
+inline void scatter(const Tile& tile, const float* weights, const float* b, Index width, float* c) {
+  for (Index j = 0; j < tile.keys; j += group) {
+    const Index r = tile.first_row(j);
+    if (r >= tile.rows) return;
+    add_product(tile.rows - r, weights + r * tile_stride + j, 1, tile_stride, b + r * width, c + j * width, width);
+  }
+}
+
+}  // namespace
+}  // namespace crate::attend

@@ -1,0 +1,217 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "ops/head.h"
+#include "ops/linear.h"
+
+namespace crate {
+namespace {
+
+/// A call with its sizes and the tensors it made. Keys and values are read from `keys`: the source, or the cache.
+struct Made {
+  AttentionCall call;
+  int64_t batch, n_q, n_k, d, p;
+  Tensor keys;
+  int64_t key_rows;            // of a sequence in `keys`
+  int64_t k_column, v_column;  // there
+  Tensor out;                  // (b, n_q, d)
+  Tensor lse;                  // (b, k, n_q)
+  Tensor along;                // the same, when exclusive
+  Tensor turns;                // (n_k, p), when rotary
+};
+
+template <class T> HeadRows<T> rows_of(const Tensor& t, int64_t first_row, int64_t column) {
+  return {t.as<T>() + first_row * t.cols() + column, t.cols()};
+}
+
+template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int64_t head) {
+  const AttentionCall& call = m.call;
+  HeadInputs<T> x;
+  x.shape = {m.n_q, m.n_k, m.p, 1.0 / std::sqrt(static_cast<double>(m.p)), call.causal, m.n_k - m.n_q};
+  x.q = rows_of<T>(call.source, sequence * m.n_q, call.q_column + head * m.p);
+  x.k = rows_of<T>(m.keys, sequence * m.key_rows, m.k_column + head * m.p);
+  x.v = rows_of<T>(m.keys, sequence * m.key_rows, m.v_column + head * m.p);
+  x.norm = static_cast<bool>(call.temperature);
+  x.norm_eps = call.norm_eps;
+  if (x.norm) x.temperature = call.temperature.as<T>()[head];
+  if (call.shift) x.shift = call.shift.as<T>() + head * m.p;
+  if (m.turns) x.turns = m.turns.as<T>();
+  x.exclusive = call.exclusive;
+  return x;
+}
+
+template <class T> HeadKept<T> kept_of(const Made& m, int64_t task) {
+  return {m.lse.as<T>() + task * m.n_q, m.along ? m.along.as<T>() + task * m.n_q : nullptr};
+}
+
+/// f(task, sequence, head, scratch) for every head of every sequence, in parallel where that pays.
+template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
+  constexpr int64_t worth_a_task = 1 << 15;  // multiply-adds: about the cost of waking a thread
+  const int64_t heads = m.call.heads;
+  const int64_t size = std::max<int64_t>(1, worth_a_task / (m.n_q * m.n_k * m.p));
+  const std::size_t bytes = head_scratch({.n_q = m.n_q, .n_k = m.n_k, .p = m.p}) * sizeof(T);
+  parallel_chunks(m.batch * heads, size, [&](int64_t, int64_t lo, int64_t hi) {
+    const Scratch scratch = run.scratch(bytes);
+    for (int64_t task = lo; task < hi; ++task) f(task, task / heads, task % heads, scratch.as<T>());
+  });
+}
+
+/// Offers the pattern to the tap; o is computed from it again when the tap may have changed it.
+template <class T> void show_pattern(Run& run, const Made& m) {
+  const Scratch block = run.scratch(static_cast<std::size_t>(m.batch * m.call.heads * m.n_q * m.n_k) * sizeof(T));
+  const Tensor pattern{block.as<void>(), {m.batch, m.call.heads, m.n_q, m.n_k}, run.real()};
+  const auto of_task = [&](int64_t task) { return pattern.as<T>() + task * m.n_q * m.n_k; };
+  const AttendKernels<T>& kernels = kernels_for<T>();
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
+    head_pattern(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task), of_task(task), scratch);
+  });
+  run.see(m.call.site, "pattern", pattern);
+  if (!run.options().tap->edits(m.call.site.at("pattern"))) return;
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T*) {
+    T* out = m.out.as<T>() + sequence * m.n_q * m.d + head * m.p;
+    head_from_pattern<T>(kernels, inputs_of<T>(m, sequence, head), of_task(task), {out, m.d}, kept_of<T>(m, task));
+  });
+}
+
+template <class T> void compute(Run& run, const Made& m) {
+  if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
+  const AttendKernels<T>& kernels = kernels_for<T>();
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
+    T* out = m.out.as<T>() + sequence * m.n_q * m.d + head * m.p;
+    head_forward<T>(kernels, inputs_of<T>(m, sequence, head), {out, m.d}, kept_of<T>(m, task), scratch);
+  });
+  if (run.wants(m.call.site, "pattern")) show_pattern<T>(run, m);
+}
+
+template <class T> void walk_back(Run& run, const Made& m) {
+  const AttentionCall& call = m.call;
+  const Tensor d_out = run.grad_of(m.out);
+  const int64_t width = call.source.cols();
+  const Scratch unwanted = run.scratch(call.source.id < 0 ? call.source.bytes() : 1);
+  GradTo d_source = run.grad_to(call.source);
+  if (!d_source) d_source = {{unwanted.as<void>(), call.source.shape, run.real()}, false};
+  const Scratch d_shift = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
+  const Scratch d_temperature = run.scratch(static_cast<std::size_t>(m.batch * call.heads) * sizeof(T));
+  const AttendKernels<T>& kernels = kernels_for<T>();
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
+    const int64_t at = sequence * m.n_q * m.d + head * m.p;
+    T* to = d_source.to.as<T>() + sequence * m.n_q * width + head * m.p;
+    const HeadGrads<T> grads{.d_q = {to + call.q_column, width},
+                             .d_k = {to + call.k_column, width},
+                             .d_v = {to + call.v_column, width},
+                             .add = d_source.add,
+                             .d_shift = d_shift.as<T>() + sequence * m.d + head * m.p,
+                             .d_temperature = d_temperature.as<T>() + task};
+    head_backward<T>(kernels, inputs_of<T>(m, sequence, head), {m.out.as<T>() + at, m.d}, {d_out.as<T>() + at, m.d},
+                     kept_of<T>(m, task), grads, scratch);
+  });
+  if (call.shift) {
+    if (const GradTo to = run.grad_to(call.shift)) {
+      sum_rows(run.device(), to, {d_shift.as<void>(), {m.batch, m.d}, run.real()});
+    }
+  }
+  if (call.temperature) {
+    if (const GradTo to = run.grad_to(call.temperature)) {
+      sum_rows(run.device(), to, {d_temperature.as<void>(), {m.batch, call.heads}, run.real()});
+    }
+  }
+}
+
+using Kernel = void(Run&, const Made&);
+
+void compute_ref(Run& run, const Made& m) {
+  visit_ref(run.real(), [&](auto zero) { compute<decltype(zero)>(run, m); });
+}
+void walk_back_ref(Run& run, const Made& m) {
+  visit_ref(run.real(), [&](auto zero) { walk_back<decltype(zero)>(run, m); });
+}
+
+constexpr Kernels<Kernel> forward_kernels{.op = "attention", .ref = compute_ref, .cpu = compute<float>};
+constexpr Kernels<Kernel> backward_kernels{.op = "attention", .ref = walk_back_ref, .cpu = walk_back<float>};
+
+void check(const Run& run, const AttentionCall& c, int64_t d, int64_t p) {
+  require(c.heads >= 1 && d % c.heads == 0, "[{}] width {} is not a multiple of {} heads", c.op, d, c.heads);
+  require(!c.rotary || p % 2 == 0, "[{}] rotary turns pairs of channels, but a head is {} wide", c.op, p);
+  require(!c.temperature || c.temperature.numel() == c.heads, "[{}] temperature must be ({}), came {}", c.op, c.heads,
+          c.temperature.shape.str());
+  require(!c.shift || c.shift.numel() == d, "[{}] shift must be ({}), came {}", c.op, d, c.shift.shape.str());
+  if (c.cache == nullptr) return;
+  require(!run.recording() && c.causal, "[{}] a cache serves causal decoding only, not recording", c.op);
+  const Tensor& rows = c.cache->rows;
+  const int64_t width = c.source.cols() - c.k_column;
+  require(rows.shape.rank() == 3 && rows.shape[0] == c.source.shape[0] && rows.cols() == width,
+          "[{}] cache must be ({}, capacity, {}), came {}", c.op, c.source.shape[0], width, rows.shape.str());
+  require(c.cache->used + c.source.shape[1] <= rows.shape[1], "[{}] cache of {} tokens is full: {} used, {} came", c.op,
+          rows.shape[1], c.cache->used, c.source.shape[1]);
+}
+
+/// Copies the call's tokens behind those that the cache holds.
+void append(const AttentionCall& call) {
+  TokenCache& cache = *call.cache;
+  const int64_t n = call.source.shape[1];
+  const int64_t width = cache.rows.cols();
+  const std::size_t size = size_of(call.source.dtype);
+  const auto* from = static_cast<const std::byte*>(call.source.data);
+  auto* to = static_cast<std::byte*>(cache.rows.data);
+  require(cache.rows.dtype == call.source.dtype, "[{}] cache must be {}, came {}", call.op, name_of(call.source.dtype),
+          name_of(cache.rows.dtype));
+  for (int64_t i = 0; i < call.source.rows(); ++i) {
+    const int64_t row = i / n * cache.rows.shape[1] + cache.used + i % n;
+    const std::byte* begin = from + static_cast<std::size_t>(i * call.source.cols() + call.k_column) * size;
+    std::copy_n(begin, static_cast<std::size_t>(width) * size, to + static_cast<std::size_t>(row * width) * size);
+  }
+  cache.used += n;
+}
+
+}  // namespace
+
+Tensor attention(Run& run, const AttentionCall& call) {
+  require(call.source.shape.rank() == 3, "[{}] expected (b, n, width), came {}", call.op, call.source.shape.str());
+  const int64_t batch = call.source.shape[0];
+  const int64_t n = call.source.shape[1];
+  const int64_t d = call.source.cols() - call.v_column;
+  check(run, call, d, d / std::max<int64_t>(1, call.heads));
+  Made m{.call = call,
+         .batch = batch,
+         .n_q = n,
+         .n_k = n,
+         .d = d,
+         .p = d / call.heads,
+         .keys = call.source,
+         .key_rows = n,
+         .k_column = call.k_column,
+         .v_column = call.v_column,
+         .out = {},
+         .lse = {},
+         .along = {},
+         .turns = {}};
+  if (call.cache != nullptr) {
+    append(call);
+    m.keys = call.cache->rows;
+    m.n_k = call.cache->used;
+    m.key_rows = m.keys.shape[1];
+    m.k_column = 0;
+    m.v_column = call.v_column - call.k_column;
+  }
+  m.out = run.make({batch, n, d});
+  m.lse = run.make({batch, call.heads, n});
+  if (call.exclusive) m.along = run.make({batch, call.heads, n});
+  if (call.rotary) m.turns = run.make({m.n_k, m.p});
+  const DeviceKind kind = run.device().kind();
+  forward_kernels.on(kind)(run, m);
+  const Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
+  run.record(call.op, m.out, forward, {2 * forward.flops, 2 * forward.bytes},
+             [&run, m, kind] { backward_kernels.on(kind)(run, m); });
+  return m.out;
+}
+
+Cost attention_cost(int64_t batch, int64_t n_q, int64_t n_k, int64_t d, bool causal) {
+  const double hidden = causal ? 0.5 * static_cast<double>(n_q) * static_cast<double>(n_q - 1) : 0.0;
+  const double pairs = static_cast<double>(n_q) * static_cast<double>(n_k) - hidden;
+  return {4.0 * static_cast<double>(batch * d) * pairs, 4.0 * static_cast<double>(batch * d * (2 * n_q + n_k))};
+}
+
+}  // namespace crate

@@ -1,0 +1,194 @@
+// head: prepares the score rows, calls the kernels, leads the gradients back through the score rows.
+#include "ops/head.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <complex>
+
+namespace crate {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+template <class T> bool plain_scores(const HeadInputs<T>& x) {
+  return !x.norm && x.shift == nullptr && x.turns == nullptr;
+}
+
+template <class T> ScoreRows<T> query_rows(const HeadInputs<T>& x) {
+  const T* turns = x.turns == nullptr ? nullptr : x.turns + (x.shape.n_k - x.shape.n_q) * x.shape.p;
+  return {x.shape.n_q, x.shape.p, x.q, x.norm, x.norm_eps, x.temperature, nullptr, turns};
+}
+
+template <class T> ScoreRows<T> key_rows(const HeadInputs<T>& x) {
+  return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.turns};
+}
+
+/// q' and k', dense in scratch, or the raw rows when no option changes them; `scratch` moves past what was used.
+template <class T> struct ScoreInputs {
+  HeadRows<T> q, k;
+  ScoreInputs(const AttendKernels<T>& kernels, const HeadInputs<T>& x, T*& scratch) : q(x.q), k(x.k) {
+    if (plain_scores(x)) return;
+    q = make(kernels, query_rows(x), scratch);
+    k = make(kernels, key_rows(x), scratch);
+  }
+
+ private:
+  static HeadRows<T> make(const AttendKernels<T>& kernels, const ScoreRows<T>& rows, T*& scratch) {
+    T* to = scratch;
+    scratch += rows.n * rows.p;
+    kernels.rows.make(rows, to);
+    return {to, rows.p};
+  }
+};
+
+template <class T> T* take(T*& scratch, Index count) {
+  T* piece = scratch;
+  scratch += count;
+  return piece;
+}
+
+template <class T> T* take_zeros(T*& scratch, Index count) {
+  std::fill_n(scratch, count, T{});
+  return take(scratch, count);
+}
+
+template <class T> void set_or_add(Index n, Index p, const T* from, HeadOut<T> to, bool add) {
+  for (Index i = 0; i < n; ++i) {
+    T* row = to.at + i * to.stride;
+    const T* x = from + i * p;
+    if (add) {
+      for (Index c = 0; c < p; ++c) row[c] += x[c];
+    } else {
+      std::copy_n(x, p, row);
+    }
+  }
+}
+
+}  // namespace
+
+std::size_t head_scratch(const AttendShape& shape) {
+  const Index rows = shape.n_q + shape.n_k;
+  return attend_scratch(shape) + static_cast<std::size_t>(shape.p * (5 * rows + 2));
+}
+
+template <class T>
+void head_forward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> o, const HeadKept<T>& kept,
+                  T* scratch) {
+  const ScoreInputs<T> scores(kernels, x, scratch);
+  kernels.forward(x.shape, scores.q, scores.k, x.v, o, kept.lse, scratch);
+  if (x.exclusive) kernels.rows.exclude(x.shape.n_q, x.shape.p, x.q, o, kept.along);
+}
+
+template <class T>
+void head_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept, T* pattern,
+                  T* scratch) {
+  const ScoreInputs<T> scores(kernels, x, scratch);
+  kernels.pattern(x.shape, scores.q, scores.k, kept.lse, pattern, scratch);
+}
+
+template <class T>
+void head_from_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const T* pattern, HeadOut<T> o,
+                       const HeadKept<T>& kept) {
+  const auto [n_q, n_k, p] = std::array{x.shape.n_q, x.shape.n_k, x.shape.p};
+  for (Index i = 0; i < n_q; ++i) {
+    T* to = o.at + i * o.stride;
+    std::fill_n(to, p, T{});
+    for (Index j = 0; j < n_k; ++j) {
+      const T* value = x.v.at + j * x.v.stride;
+      for (Index c = 0; c < p; ++c) to[c] += pattern[i * n_k + j] * value[c];
+    }
+  }
+  if (x.exclusive) kernels.rows.exclude(n_q, p, x.q, o, kept.along);
+}
+
+template <class T>
+void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadRows<T> o, HeadRows<T> d_o,
+                   const HeadKept<T>& kept, const HeadGrads<T>& grads, T* scratch) {
+  const Index p = x.shape.p;
+  const Index n = x.shape.n_k;
+  if (plain_scores(x) && !x.exclusive) {
+    kernels.backward(x.shape, {x.q, x.k, x.v, o, d_o, kept.lse},
+                     {grads.d_q, grads.d_k, grads.d_v, grads.add, grads.add, grads.add}, scratch);
+    return;
+  }
+  const bool one = grads.d_q.at == grads.d_k.at;
+  T* sum_q = take_zeros(scratch, n * p);
+  T* sum_k = one ? sum_q : take_zeros(scratch, n * p);
+  T* sum_v = one ? sum_q : take_zeros(scratch, n * p);
+  if (x.exclusive) {
+    T* y = take(scratch, n * p);
+    T* d_y = take(scratch, n * p);
+    kernels.rows.unexclude(n, p, x.q, o, kept.along, d_o, y, d_y, sum_q);
+    o = {y, p};
+    d_o = {d_y, p};
+  }
+  if (plain_scores(x)) {
+    kernels.backward(x.shape, {x.q, x.k, x.v, o, d_o, kept.lse}, {{sum_q, p}, {sum_k, p}, {sum_v, p}, true, true, true},
+                     scratch);
+  } else {
+    const ScoreInputs<T> scores(kernels, x, scratch);
+    T* d_q = take(scratch, n * p);
+    T* d_k = take(scratch, n * p);
+    T* room = take(scratch, 2 * p);
+    kernels.backward(x.shape, {scores.q, scores.k, x.v, o, d_o, kept.lse},
+                     {{d_q, p}, {d_k, p}, {sum_v, p}, false, false, true}, scratch);
+    T unused{};  // the keys' factor is the constant 1
+    *grads.d_temperature = T{};
+    std::fill_n(grads.d_shift, x.shift == nullptr ? 0 : p, T{});
+    kernels.rows.unmake(query_rows(x), d_q, sum_q, nullptr, grads.d_temperature, room);
+    kernels.rows.unmake(key_rows(x), d_k, sum_k, grads.d_shift, &unused, room);
+  }
+  set_or_add(n, p, sum_q, grads.d_q, grads.add);
+  if (one) return;
+  set_or_add(n, p, sum_k, grads.d_k, grads.add);
+  set_or_add(n, p, sum_v, grads.d_v, grads.add);
+}
+
+template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
+  const int64_t half = p / 2;
+  constexpr int64_t anchor = 64;  // between exact values the angles advance by products: a few 1e-15 off
+  for (int64_t a = 0; a < half; ++a) {
+    const double angle = std::pow(base, -2.0 * static_cast<double>(a) / static_cast<double>(p));
+    const std::complex<double> step = std::polar(1.0, angle);
+    std::complex<double> turn = 1.0;
+    for (int64_t i = 0; i < n; ++i, turn *= step) {
+      if (i % anchor == 0) turn = std::polar(1.0, angle * static_cast<double>(i));
+      to[i * p + a] = static_cast<T>(turn.real());
+      to[i * p + half + a] = static_cast<T>(turn.imag());
+    }
+  }
+}
+
+using Complex = std::complex<double>;
+template void head_forward(const AttendKernels<float>&, const HeadInputs<float>&, HeadOut<float>,
+                           const HeadKept<float>&, float*);
+template void head_pattern(const AttendKernels<float>&, const HeadInputs<float>&, const HeadKept<float>&, float*,
+                           float*);
+template void head_from_pattern(const AttendKernels<float>&, const HeadInputs<float>&, const float*, HeadOut<float>,
+                                const HeadKept<float>&);
+template void head_backward(const AttendKernels<float>&, const HeadInputs<float>&, HeadRows<float>, HeadRows<float>,
+                            const HeadKept<float>&, const HeadGrads<float>&, float*);
+template void rotary_turns(int64_t, int64_t, double, float*);
+
+template void head_forward(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>,
+                           const HeadKept<double>&, double*);
+template void head_pattern(const AttendKernels<double>&, const HeadInputs<double>&, const HeadKept<double>&, double*,
+                           double*);
+template void head_from_pattern(const AttendKernels<double>&, const HeadInputs<double>&, const double*, HeadOut<double>,
+                                const HeadKept<double>&);
+template void head_backward(const AttendKernels<double>&, const HeadInputs<double>&, HeadRows<double>, HeadRows<double>,
+                            const HeadKept<double>&, const HeadGrads<double>&, double*);
+template void rotary_turns(int64_t, int64_t, double, double*);
+
+template void head_forward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>,
+                           const HeadKept<Complex>&, Complex*);
+template void head_pattern(const AttendKernels<Complex>&, const HeadInputs<Complex>&, const HeadKept<Complex>&,
+                           Complex*, Complex*);
+template void head_from_pattern(const AttendKernels<Complex>&, const HeadInputs<Complex>&, const Complex*,
+                                HeadOut<Complex>, const HeadKept<Complex>&);
+template void head_backward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadRows<Complex>,
+                            HeadRows<Complex>, const HeadKept<Complex>&, const HeadGrads<Complex>&, Complex*);
+template void rotary_turns(int64_t, int64_t, double, Complex*);
+
+}  // namespace crate

@@ -1,0 +1,75 @@
+// head: attention of one head with every option, forward and backward, over the kernels of any scalar.
+// q', k' = score rows of q and k (ops/score_rows.h: shift on keys, norm and temperature, rotary);
+// y = softmax(scale q' k'^T) v;  o = y, or y without its part along the query's own row (exclusive).
+// Rows of the values are never turned or normed. The last n_q of the n_k positions are the queries.
+#pragma once
+#include <cstdint>
+#include <type_traits>
+
+#include "ops/attend_core.h"
+
+namespace crate {
+
+/// One head's inputs. For MSSA q, k, v are one tensor's rows (q the last n_q of them).
+template <class T> struct HeadInputs {
+  AttendShape shape;
+  HeadRows<T> q, k, v;
+  bool norm = false;
+  double norm_eps = 1e-6;
+  T temperature = T{1};      ///< factor of the normed queries
+  const T* shift = nullptr;  ///< (p) or none
+  const T* turns = nullptr;  ///< (n_k, p), see ScoreRows, or none
+  bool exclusive = false;    ///< the query's own row is q
+};
+
+/// What one head's forward leaves for its backward: n_q numbers each.
+template <class T> struct HeadKept {
+  T* lse = nullptr;
+  T* along = nullptr;  ///< a_i of the exclusion; none without it
+};
+
+/// Gradients of one head. Equal addresses of d_q, d_k, d_v receive one sum. d_shift (p) and d_temperature are set when
+/// the options have them, and may be empty when no option changes the scores.
+template <class T> struct HeadGrads {
+  HeadOut<T> d_q, d_k, d_v;
+  bool add = false;
+  T* d_shift = nullptr;
+  T* d_temperature = nullptr;
+};
+
+/// Numbers of scratch that the functions below need.
+std::size_t head_scratch(const AttendShape& shape);
+
+template <class T>
+void head_forward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> o, const HeadKept<T>& kept,
+                  T* scratch);
+
+/// The pattern (n_q, n_k) of a head whose forward has run.
+template <class T>
+void head_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept, T* pattern,
+                  T* scratch);
+
+/// o from a pattern that somebody edited.
+template <class T>
+void head_from_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const T* pattern, HeadOut<T> o,
+                       const HeadKept<T>& kept);
+
+/// o and d_o are what the forward wrote and its gradient. Needs n_q = n_k.
+template <class T>
+void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadRows<T> o, HeadRows<T> d_o,
+                   const HeadKept<T>& kept, const HeadGrads<T>& grads, T* scratch);
+
+/// The kernels for a scalar: float for this machine, double and complex by definition.
+template <class T> const AttendKernels<T>& kernels_for() {
+  if constexpr (std::is_same_v<T, float>) {
+    return attend_kernels();
+  } else {
+    return attend_reference<T>();
+  }
+}
+
+/// Cosines and sines of the rotary positions 0 .. n-1: to (n, p), for each row p/2 cosines and p/2 sines of
+/// position * base^(-2a/p). p even.
+template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to);
+
+}  // namespace crate

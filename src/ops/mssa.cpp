@@ -1,0 +1,20 @@
+#include "ops/mssa.h"
+
+namespace crate {
+
+Tensor mssa(Run& run, const Tensor& w, const MssaArgs& args) {
+  return attention(run, {.op = "mssa",
+                         .source = w,
+                         .heads = args.heads,
+                         .causal = args.causal,
+                         .temperature = args.temperature,
+                         .norm_eps = args.norm_eps,
+                         .shift = args.shift,
+                         .rotary = args.rotary,
+                         .rotary_base = args.rotary_base,
+                         .exclusive = args.exclusive,
+                         .cache = args.cache,
+                         .site = args.site});
+}
+
+}  // namespace crate

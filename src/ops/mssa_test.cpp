@@ -1,0 +1,65 @@
+// Cases of mssa: every option alone and all together, causal and not, odd shapes.
+#include "ops/mssa.h"
+
+#include "testing/cases.h"
+
+namespace crate {
+namespace {
+
+struct Options {
+  bool causal = true, norm = false, shift = false, rotary = false, exclusive = false;
+};
+
+OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool bench = false) {
+  // The learned temperature is around 1 + noise, shift around 0: as in training. Sums have at most a few hundred terms,
+  // 2^-24 each; the exclusion subtracts nearly equal rows (with few tokens y is close to w), which costs one more
+  // digit.
+  OpCase c{.op = "mssa", .name = name, .inputs = {{"w", w}}, .build = {}};
+  c.inputs.push_back({"temperature", {heads}, 0.2, 1.5});
+  c.inputs.push_back({"shift", {w.cols()}, 0.5});
+  c.build = [heads, on](Run& run, std::span<const Tensor> in) {
+    return mssa(run, in[0],
+                {.heads = heads,
+                 .causal = on.causal,
+                 .shift = on.shift ? in[2] : Tensor{},
+                 .temperature = on.norm ? in[1] : Tensor{},
+                 .rotary = on.rotary,
+                 .exclusive = on.exclusive});
+  };
+  c.inputs[1].grad = on.norm;
+  c.inputs[2].grad = on.shift;
+  c.tolerance = on.exclusive ? 1e-4 : 2e-5;
+  c.bench_only = bench;
+  return c;
+}
+
+}  // namespace
+
+std::vector<OpCase> mssa_cases() {
+  const Options all{.norm = true, .shift = true, .rotary = true, .exclusive = true};
+  Options all_seen = all;
+  all_seen.causal = false;
+  return {
+      make_case("causal", {2, 13, 36}, 3, {}),
+      make_case("seen_both_ways", {2, 13, 36}, 3, {.causal = false}),
+      make_case("one_token", {3, 1, 8}, 2, {}),
+      make_case("two_tokens", {1, 2, 10}, 1, {}),
+      make_case("long_prime_head_17", {1, 101, 17}, 1, {}),
+      make_case("head_of_one", {1, 7, 3}, 3, {.causal = false}),
+      make_case("norm", {2, 11, 24}, 2, {.norm = true}),
+      make_case("norm_seen_both_ways", {2, 11, 24}, 2, {.causal = false, .norm = true}),
+      make_case("shift", {2, 11, 24}, 2, {.shift = true}),
+      make_case("rotary", {2, 11, 24}, 2, {.rotary = true}),
+      make_case("rotary_seen_both_ways", {1, 71, 20}, 2, {.causal = false, .rotary = true}),
+      make_case("exclusive", {2, 11, 24}, 2, {.exclusive = true}),
+      make_case("all_options", {2, 23, 40}, 2, all),
+      make_case("all_options_seen_both_ways", {2, 23, 40}, 2, all_seen),
+      make_case("all_options_head_34", {1, 37, 34}, 1, all),
+      make_case("all_options_one_token", {2, 1, 12}, 3, {.norm = true, .shift = true, .rotary = true}),
+      make_case("bench_384", {32, 256, 384}, 6, {}, true),
+      make_case("bench_384_all_options", {32, 256, 384}, 6, all, true),
+      make_case("bench_384_seen_both_ways", {32, 256, 384}, 6, {.causal = false}, true),
+  };
+}
+
+}  // namespace crate

@@ -1,0 +1,39 @@
+// score_rows: what attention's options do to the rows of one head, before the scores and after the sums.
+// w_i are the n raw rows, p wide; the steps happen in this order, each only when asked for:
+//   shift   x_i = w_i + c o w_(i-1)      c per channel, w_(-1) = 0, keys only
+//   norm    x_i <- factor x_i / sqrt(mean(x_i^2) + eps)                      RMS norm; the factor is the temperature
+//   turn    (x_a, x_b) <- (x_a cos - x_b sin, x_a sin + x_b cos) for the pairs (a, a + p/2)     rotary positions
+//   (RoFormer,
+//           Su et al. 2021, half-split pairs), angle = position * base^(-2a/p)
+// and for exclusive attention (XSA), with y_i the head's output:
+//   z_i = y_i - a_i w_i      a_i = y_i.w_i / (|w_i|^2 + 1e-12): a row w_i = 0 leaves y_i as it is
+#pragma once
+#include "ops/head_rows.h"
+
+namespace crate {
+
+/// One head's raw rows and what is asked for.
+template <class T> struct ScoreRows {
+  std::ptrdiff_t n = 0, p = 0;
+  HeadRows<T> w;
+  bool norm = false;
+  double eps = 1e-6;
+  T factor = T{1};           ///< read only with norm
+  const T* shift = nullptr;  ///< (p) or none
+  const T* turns = nullptr;  ///< (n, p): p/2 cosines, then p/2 sines, of each row's position; or none
+};
+
+/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds 2 p numbers.
+template <class T> struct ScoreRowKernels {
+  /// rows (n, p) = the raw rows after the steps above.
+  void (*make)(const ScoreRows<T>& s, T* rows);
+  /// With d_rows the gradient of `rows`: adds to d_w (n, p), and to d_shift (p) and *d_factor where s has these steps.
+  void (*unmake)(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room);
+  /// y -> z in place; along (n) keeps a_i.
+  void (*exclude)(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along);
+  /// From z, a and d_z: y and d_y (n, p); adds the part of d_w (n, p) that does not pass through y.
+  void (*unexclude)(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadRows<T> z, const T* along, HeadRows<T> d_z,
+                    T* y, T* d_y, T* d_w);
+};
+
+}  // namespace crate

@@ -1,0 +1,131 @@
+// score_rows_loops: the loops of ops/score_rows.h, as templates over the scalar. Internal linkage, because the kernel
+// files compile them once per instruction set (see ops/simd.h); sums run in 16 parts so that the compiler may use its
+// vectors.
+#pragma once
+#include <complex>
+
+#include "ops/score_rows.h"
+
+namespace crate {
+namespace {
+
+template <class T> T dot_product(const T* a, const T* b, std::ptrdiff_t p) {
+  constexpr int parts = 16;
+  T sums[parts] = {};
+  std::ptrdiff_t c = 0;
+  for (; c + parts <= p; c += parts) {
+    for (int l = 0; l < parts; ++l) sums[l] += a[c + l] * b[c + l];
+  }
+  for (int l = 0; c + l < p; ++l) sums[l] += a[c + l] * b[c + l];
+  for (int half = parts / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) sums[l] += sums[l + half];
+  }
+  return sums[0];
+}
+
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+inline double square_root(double x) { return __builtin_sqrt(x); }
+inline std::complex<double> square_root(const std::complex<double>& x) { return std::sqrt(x); }
+
+/// x (p) = row i after the shift.
+template <class T> void shifted_row(const ScoreRows<T>& s, std::ptrdiff_t i, T* x) {
+  const T* w = s.w.at + i * s.w.stride;
+  for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] = w[c];
+  if (s.shift == nullptr || i == 0) return;
+  const T* before = w - s.w.stride;
+  for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] += s.shift[c] * before[c];
+}
+
+template <class T> T inverse_rms(const ScoreRows<T>& s, const T* x) {
+  return T(1) / square_root(dot_product(x, x, s.p) / T(s.p) + T(s.eps));
+}
+
+/// Rotates the pairs of x by the angles of row i; `back` rotates the other way.
+template <class T> void turn(const ScoreRows<T>& s, std::ptrdiff_t i, bool back, T* x) {
+  const std::ptrdiff_t half = s.p / 2;
+  const T* cosine = s.turns + i * s.p;
+  const T* sine = cosine + half;
+  const T sign = back ? T(-1) : T(1);
+  for (std::ptrdiff_t a = 0; a < half; ++a) {
+    const T first = x[a];
+    const T second = x[a + half];
+    x[a] = first * cosine[a] - sign * second * sine[a];
+    x[a + half] = sign * first * sine[a] + second * cosine[a];
+  }
+}
+
+template <class T> void make_rows(const ScoreRows<T>& s, T* rows) {
+  for (std::ptrdiff_t i = 0; i < s.n; ++i, rows += s.p) {
+    shifted_row(s, i, rows);
+    if (s.norm) {
+      const T r = inverse_rms(s, rows) * s.factor;
+      for (std::ptrdiff_t c = 0; c < s.p; ++c) rows[c] *= r;
+    }
+    if (s.turns != nullptr) turn(s, i, false, rows);
+  }
+}
+
+/// g: the gradient of factor * x / rms becomes that of x. With h = x / rms: d_x = (g - h (h.g) / p) factor / rms.
+template <class T> void unmake_norm(const ScoreRows<T>& s, T* x, T* g, T* d_factor) {
+  const T r = inverse_rms(s, x);
+  for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] *= r;
+  const T along = dot_product(x, g, s.p);
+  *d_factor += along;
+  const T mean = along / T(s.p);
+  for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = (g[c] - x[c] * mean) * r * s.factor;
+}
+
+template <class T> void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room) {
+  T* x = room;
+  T* g = room + s.p;
+  for (std::ptrdiff_t i = 0; i < s.n; ++i) {
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = d_rows[i * s.p + c];
+    if (s.turns != nullptr) turn(s, i, true, g);
+    if (s.norm) {
+      shifted_row(s, i, x);
+      unmake_norm(s, x, g, d_factor);
+    }
+    T* to = d_w + i * s.p;
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c] += g[c];
+    if (s.shift == nullptr || i == 0) continue;
+    const T* before = s.w.at + (i - 1) * s.w.stride;
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c - s.p] += s.shift[c] * g[c];
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) d_shift[c] += before[c] * g[c];
+  }
+}
+
+constexpr double exclude_eps = 1e-12;
+
+template <class T> void exclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const T* wi = w.at + i * w.stride;
+    T* yi = y.at + i * y.stride;
+    along[i] = dot_product(yi, wi, p) / (dot_product(wi, wi, p) + T(exclude_eps));
+    for (std::ptrdiff_t c = 0; c < p; ++c) yi[c] -= along[i] * wi[c];
+  }
+}
+
+/// d_y = d_z - w (w.d_z) / N and d_w += -a d_z - (w.d_z) / N (y - 2 a w), N = |w|^2 + 1e-12.
+template <class T>
+void unexclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadRows<T> z, const T* along, HeadRows<T> d_z,
+                    T* y, T* d_y, T* d_w) {
+  for (std::ptrdiff_t i = 0; i < n; ++i, y += p, d_y += p, d_w += p) {
+    const T* wi = w.at + i * w.stride;
+    const T* zi = z.at + i * z.stride;
+    const T* gi = d_z.at + i * d_z.stride;
+    const T a = along[i];
+    const T b = dot_product(wi, gi, p) / (dot_product(wi, wi, p) + T(exclude_eps));
+    for (std::ptrdiff_t c = 0; c < p; ++c) {
+      y[c] = zi[c] + a * wi[c];
+      d_y[c] = gi[c] - b * wi[c];
+      d_w[c] -= a * gi[c] + b * (zi[c] - a * wi[c]);
+    }
+  }
+}
+
+template <class T> constexpr ScoreRowKernels<T> score_row_kernels() {
+  return {make_rows<T>, unmake_rows<T>, exclude_rows<T>, unexclude_rows<T>};
+}
+
+}  // namespace
+}  // namespace crate

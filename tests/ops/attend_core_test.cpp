@@ -1,0 +1,249 @@
+// The attention kernels of every instruction set this machine runs, against the formulas written out in double.
+#include "ops/attend_core.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace crate {
+namespace {
+
+using Rows = std::vector<double>;  // (n, p), dense
+
+struct Sizes {
+  long n_q, n_k, p;
+  bool causal;
+};
+
+struct Head {
+  Rows q, k, v, d_o;
+};
+
+struct Expected {
+  Rows o, lse, pattern, d_q, d_k, d_v;
+};
+
+/// The definition, one query at a time.
+Expected expect(const AttendShape& s, const Head& x) {
+  const long n_q = s.n_q;
+  const long n_k = s.n_k;
+  const long p = s.p;
+  Expected y{Rows(n_q * p), Rows(n_q), Rows(n_q * n_k), Rows(n_q * p), Rows(n_k * p), Rows(n_k * p)};
+  const auto dot = [p](const double* a, const double* b) {
+    double sum = 0;
+    for (long c = 0; c < p; ++c) sum += a[c] * b[c];
+    return sum;
+  };
+  for (long i = 0; i < n_q; ++i) {
+    const long seen = s.causal ? std::clamp(i + s.offset + 1, 0L, n_k) : n_k;
+    double total = 0;
+    double* row = &y.pattern[i * n_k];
+    for (long j = 0; j < seen; ++j) total += row[j] = std::exp(s.scale * dot(&x.q[i * p], &x.k[j * p]));
+    y.lse[i] = std::log(total);
+    for (long j = 0; j < seen; ++j) {
+      row[j] /= total;
+      for (long c = 0; c < p; ++c) y.o[i * p + c] += row[j] * x.v[j * p + c];
+    }
+    const double d = dot(&x.d_o[i * p], &y.o[i * p]);
+    for (long j = 0; j < seen; ++j) {
+      const double slope = s.scale * row[j] * (dot(&x.d_o[i * p], &x.v[j * p]) - d);
+      for (long c = 0; c < p; ++c) {
+        y.d_v[j * p + c] += row[j] * x.d_o[i * p + c];
+        y.d_q[i * p + c] += slope * x.k[j * p + c];
+        y.d_k[j * p + c] += slope * x.q[i * p + c];
+      }
+    }
+  }
+  return y;
+}
+
+double norm(const Rows& x) {
+  double sum = 0;
+  for (const double e : x) sum += e * e;
+  return std::sqrt(sum);
+}
+
+/// |a - b| / max(|b|, least) over the finite entries; the others must be equal.
+double distance(const std::vector<float>& a, long stride, const Rows& b, long width, double least = 1e-15) {
+  double off = 0;
+  double size = least * least;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    const double got = a[i / width * stride + i % width];
+    if (std::isinf(b[i])) {
+      EXPECT_EQ(got, b[i]);
+      continue;
+    }
+    off += (got - b[i]) * (got - b[i]);
+    size += b[i] * b[i];
+  }
+  return std::sqrt(off / size);
+}
+
+class AttendCore : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    if (GetParam() > cpu_isa()) GTEST_SKIP() << "this machine lacks " << name_of(GetParam());
+  }
+  const AttendKernels<float>& kernels() const { return attend_kernels(GetParam()); }
+};
+
+// float32 rounds each of the about p + n_k terms of a sum at 6e-8; scores stay below 10, so 2^x adds little.
+constexpr double tolerance = 2e-6;
+constexpr float guard = 7777.0F;
+
+/// Random rows in double that a float holds exactly, and the same as floats with `stride`, guards between the rows.
+Rows draw(std::mt19937& random, long n, long p) {
+  std::normal_distribution<float> normal;
+  Rows x(n * p);
+  for (double& e : x) e = normal(random);
+  return x;
+}
+std::vector<float> spread(const Rows& x, long p, long stride) {
+  std::vector<float> to(x.size() / p * stride, guard);
+  for (std::size_t i = 0; i < x.size(); ++i) to[i / p * stride + i % p] = static_cast<float>(x[i]);
+  return to;
+}
+void expect_guards(const std::vector<float>& x, long p, long stride) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (static_cast<long>(i) % stride < p) continue;
+    ASSERT_EQ(x[i], guard) << "written past a row, at " << i;
+  }
+}
+
+void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared, double scale) {
+  const auto [n_q, n_k, p, causal] = sizes;
+  SCOPED_TRACE("n_q " + std::to_string(n_q) + " n_k " + std::to_string(n_k) + " p " + std::to_string(p) +
+               (causal ? " causal" : "") + (shared ? " shared" : ""));
+  const AttendShape shape{n_q, n_k, p, scale, causal, n_k - n_q};
+  std::mt19937 random(static_cast<unsigned>(n_q * 1000 + n_k * 10 + p));
+  Head x{draw(random, n_q, p), draw(random, n_k, p), draw(random, n_k, p), draw(random, n_q, p)};
+  if (shared) x.v = x.k;
+  if (shared && n_q == n_k) x.q = x.k;
+  const Expected want = expect(shape, x);
+
+  const long stride = p + 3;
+  const auto q = spread(x.q, p, stride);
+  const auto k = spread(x.k, p, stride);
+  const auto v = spread(x.v, p, stride);
+  const auto d_o = spread(x.d_o, p, stride);
+  const HeadRows<float> keys{k.data(), stride};
+  const HeadRows<float> queries = shared && n_q == n_k ? keys : HeadRows<float>{q.data(), stride};
+  const HeadRows<float> values = shared ? keys : HeadRows<float>{v.data(), stride};
+  std::vector<float> scratch(attend_scratch(shape) + 16, std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t i = scratch.size() - 16; i < scratch.size(); ++i) scratch[i] = guard;
+  std::vector<float> o(n_q * stride, guard);
+  std::vector<float> lse(n_q);
+  std::vector<float> pattern(n_q * n_k);
+  kernels.forward(shape, queries, keys, values, {o.data(), stride}, lse.data(), scratch.data());
+  EXPECT_LT(distance(o, stride, want.o, p), tolerance);
+  EXPECT_LT(distance(lse, 1, want.lse, 1), tolerance);
+  expect_guards(o, p, stride);
+  kernels.pattern(shape, queries, keys, lse.data(), pattern.data(), scratch.data());
+  EXPECT_LT(distance(pattern, n_k, want.pattern, n_k), tolerance);
+
+  const AttendSaved<float> saved{queries, keys, values, {o.data(), stride}, {d_o.data(), stride}, lse.data()};
+  const bool one = shared && n_q == n_k;
+  for (const bool add : {false, true}) {
+    std::vector<float> d_q(n_q * stride, guard);
+    std::vector<float> d_k(n_k * stride, guard);
+    std::vector<float> d_v(n_k * stride, guard);
+    Rows want_q = want.d_q;
+    Rows want_k = want.d_k;
+    Rows want_v = want.d_v;
+    for (std::size_t i = 0; one && i < want_k.size(); ++i) want_k[i] += want_q[i] + want_v[i];
+    if (add) {
+      for (Rows* rows : {&want_q, &want_k, &want_v}) {
+        for (double& e : *rows) e += 0.5;
+      }
+      d_q = spread(Rows(n_q * p, 0.5), p, stride);
+      d_k = spread(Rows(n_k * p, 0.5), p, stride);
+      d_v = d_k;
+    }
+    AttendGrads<float> grads{{d_q.data(), stride}, {d_k.data(), stride}, {d_v.data(), stride}, add, add, add};
+    if (one) grads.d_q = grads.d_v = grads.d_k;
+    kernels.backward(shape, saved, grads, scratch.data());
+    const double least =
+        norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
+    EXPECT_LT(distance(d_k, stride, want_k, p, least), tolerance);
+    if (!one) {
+      EXPECT_LT(distance(d_q, stride, want_q, p, least), tolerance);
+      EXPECT_LT(distance(d_v, stride, want_v, p), tolerance);
+    }
+    expect_guards(d_k, p, stride);
+    expect_guards(d_q, p, stride);
+    expect_guards(d_v, p, stride);
+  }
+  for (std::size_t i = scratch.size() - 16; i < scratch.size(); ++i) ASSERT_EQ(scratch[i], guard) << "scratch overrun";
+}
+
+TEST_P(AttendCore, MatchesTheDefinition) {
+  const std::vector<Sizes> all = {
+      {1, 1, 1, true},     {1, 1, 64, false},    {2, 2, 5, true},      {3, 3, 16, true},     {7, 7, 17, true},
+      {13, 13, 64, false}, {97, 97, 31, true},   {96, 96, 48, false},  {100, 100, 80, true}, {257, 257, 64, true},
+      {61, 61, 128, true}, {390, 390, 32, true}, {401, 401, 3, false}, {1, 37, 64, true},    {2, 450, 20, true},
+      {5, 83, 64, true},   {3, 400, 65, false},  {9, 4, 8, false},     {110, 500, 24, true}, {385, 385, 150, true},
+  };
+  for (const Sizes& sizes : all) {
+    check(kernels(), sizes, false, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
+    check(kernels(), sizes, true, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
+  }
+  check(kernels(), {40, 40, 12, true}, true, -0.3);  // a learned factor may turn negative
+}
+
+TEST_P(AttendCore, QueriesThatSeeNothingGiveZero) {
+  check(kernels(), {12, 5, 8, true}, false, 0.3);
+  check(kernels(), {2, 1, 8, true}, false, 0.3);
+}
+
+TEST_P(AttendCore, ARowDoesNotDependOnItsCompany) {
+  const long n = 200;
+  const long p = 24;
+  std::mt19937 random(3);
+  const auto w = spread(draw(random, n, p), p, p);
+  const auto run = [&](long from, long keys) {
+    const AttendShape shape{keys - from, keys, p, 0.2, true, from};
+    std::vector<float> scratch(attend_scratch(shape));
+    std::vector<float> o((keys - from) * p);
+    std::vector<float> lse(keys - from);
+    kernels().forward(shape, {&w[from * p], p}, {w.data(), p}, {w.data(), p}, {o.data(), p}, lse.data(),
+                      scratch.data());
+    return std::vector<float>(o.end() - 3 * p, o.end());
+  };
+  EXPECT_EQ(run(0, n), run(n - 3, n));
+  EXPECT_EQ(run(0, n - 50), run(n - 61, n - 50));
+}
+
+TEST_P(AttendCore, LargeScoresNeitherOverflowNorVanish) {
+  const long p = 4;
+  const std::vector<float> w = {300, 0, 0, 0, 0, 300, 0, 0, 299, 1, 0, 0};
+  const AttendShape shape{3, 3, p, 1.0, false, 0};
+  std::vector<float> scratch(attend_scratch(shape));
+  std::vector<float> o(3 * p);
+  std::vector<float> lse(3);
+  kernels().forward(shape, {w.data(), p}, {w.data(), p}, {w.data(), p}, {o.data(), p}, lse.data(), scratch.data());
+  EXPECT_EQ(o, (std::vector<float>{300, 0, 0, 0, 0, 300, 0, 0, 300, 0, 0, 0}));
+  EXPECT_NEAR(lse[0], 90000.0F, 0.1F);
+}
+
+TEST_P(AttendCore, NanIsNotHidden) {
+  const long p = 4;
+  std::vector<float> w(40 * p, 0.5F);
+  w[10 * p] = std::numeric_limits<float>::quiet_NaN();
+  const AttendShape shape{40, 40, p, 1.0, true, 0};
+  std::vector<float> scratch(attend_scratch(shape));
+  std::vector<float> o(40 * p);
+  std::vector<float> lse(40);
+  kernels().forward(shape, {w.data(), p}, {w.data(), p}, {w.data(), p}, {o.data(), p}, lse.data(), scratch.data());
+  for (long i = 10; i < 40; ++i) EXPECT_TRUE(std::isnan(o[i * p])) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, AttendCore, ::testing::Values(Isa::baseline, Isa::avx2, Isa::avx512),
+                         [](const auto& isa) { return std::string(name_of(isa.param)); });
+
+}  // namespace
+}  // namespace crate
