@@ -7,5 +7,8 @@
 namespace crate {
 
 std::vector<OpCase> linear_cases();
+std::vector<OpCase> layer_norm_cases();
+std::vector<OpCase> embedding_cases();
+std::vector<OpCase> scale_add_cases();
 
 }  // namespace crate

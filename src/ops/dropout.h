@@ -2,8 +2,9 @@
 // Whether number i of the tensor lives is a function of (seed, step, site, i), so a step draws the same masks on every
 // device and for every thread count, and a recomputed forward draws them again.
 //
-// backward: d_x = d_y * mask / (1 - p).
+// p counts in steps of 2^-16. backward: d_x = d_y * mask / (1 - p).
 #pragma once
+#include "ops/reference.h"
 #include "run/run.h"
 
 namespace crate {
@@ -17,5 +18,24 @@ struct DropoutArgs {
 Tensor dropout(Run& run, const Tensor& x, const DropoutArgs& args);
 
 Cost dropout_cost(int64_t numbers);
+
+/// One call as its kernels see it. mask (one byte a number) is drawn once, for the forward and the backward.
+struct DropoutCall {
+  Tensor x, y;
+  Tensor mask;
+  double scale;  // 1 / (1 - p)
+};
+
+namespace ref {
+
+/// to (+)= from * mask * scale: the forward on x, the backward on d_y.
+template <class T> void dropout(const DropoutCall& c, const Tensor& from, const GradTo& to) {
+  T* out = opened<T>(to);
+  for (int64_t i = 0; i < from.numel(); ++i) {
+    if (c.mask.as<uint8_t>()[i]) out[i] += from.as<T>()[i] * c.scale;
+  }
+}
+
+}  // namespace ref
 
 }  // namespace crate
