@@ -10,5 +10,6 @@ std::vector<OpCase> linear_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> embedding_cases();
 std::vector<OpCase> scale_add_cases();
+std::vector<OpCase> ista_cases();
 
 }  // namespace crate
