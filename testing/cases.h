@@ -11,5 +11,6 @@ std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> embedding_cases();
 std::vector<OpCase> scale_add_cases();
 std::vector<OpCase> ista_cases();
+std::vector<OpCase> ista_wide_cases();
 
 }  // namespace crate

@@ -33,6 +33,11 @@ CRATE_CLONES void combine_numbers(const float* a, float factor, const float* b, 
   for (int64_t j = 0; j < n; ++j) to[j] = a[j] + factor * b[j];
 }
 
+CRATE_CLONES void grow_numbers(float* to, bool add, float factor, const float* by, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = (add ? to[j] : 0.0F) + factor * by[j];
+}
+
 }  // namespace
 
 void check_threshold(const char* op, const Tensor& eta, const Tensor& lambda, int64_t n) {
@@ -83,6 +88,10 @@ void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums)
 void relu_rows(const Tensor& pre, const Tensor& z) { relu_numbers(pre.as<float>(), z.as<float>(), z.numel()); }
 
 float dot_rows(const Tensor& a, const Tensor& b) { return dot(a.as<float>(), b.as<float>(), a.numel()); }
+
+void grow(const Tensor& to, bool add, float factor, const Tensor& by) {
+  grow_numbers(to.as<float>(), add, factor, by.as<float>(), to.numel());
+}
 
 void combine(const Tensor& a, float factor, const Tensor& b, const Tensor& to) {
   combine_numbers(a.as<float>(), factor, b.as<float>(), to.as<float>(), to.numel());

@@ -36,6 +36,9 @@ void relu_rows(const Tensor& pre, const Tensor& z);
 /// Sum of a_ij b_ij.
 float dot_rows(const Tensor& a, const Tensor& b);
 
+/// to (+)= factor by.
+void grow(const Tensor& to, bool add, float factor, const Tensor& by);
+
 /// to = a + factor b.
 void combine(const Tensor& a, float factor, const Tensor& b, const Tensor& to);
 
