@@ -12,5 +12,6 @@ std::vector<OpCase> embedding_cases();
 std::vector<OpCase> scale_add_cases();
 std::vector<OpCase> ista_cases();
 std::vector<OpCase> ista_wide_cases();
+std::vector<OpCase> mlp_cases();
 
 }  // namespace crate
