@@ -24,11 +24,11 @@ DecodeState::DecodeState(Device& device, const ModelConfig& config, int64_t batc
 }
 
 DecodeState::~DecodeState() {
-  for (AttentionCache& cache : caches_) device_.pool().release(cache.rows.data);
+  for (TokenCache& cache : caches_) device_.pool().release(cache.rows.data);
 }
 
 void DecodeState::clear() {
-  for (AttentionCache& cache : caches_) cache.length = 0;
+  for (TokenCache& cache : caches_) cache.used = 0;
 }
 
 int64_t DecodeState::bytes_per_token(const ModelConfig& config, Dtype dtype) {
@@ -66,23 +66,21 @@ Tensor LanguageModel::attention_half(Run& run, int64_t i, const Tensor& z, Decod
   const Tensor coords = linear(
       run, x, {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))), .bias = optional(run, at + "qkv_bias")});
   run.see(site, "coords", coords);
-  AttentionCache* cache = state ? state->at(i) : nullptr;
+  TokenCache* cache = state ? state->at(i) : nullptr;
   const Tensor temperature = optional(run, at + "temperature");
   const Tensor heads = white ? mssa(run, coords,
                                     {.heads = config_.heads,
                                      .causal = true,
-                                     .qk_norm = config_.qk_norm,
+                                     .shift = optional(run, at + "shift"),
                                      .temperature = temperature,
                                      .rotary = config_.rotary,
                                      .rotary_base = config_.rotary_base,
-                                     .shift = optional(run, at + "shift"),
                                      .exclusive = config_.exclusive,
                                      .cache = cache,
                                      .site = site})
                              : mha(run, coords,
                                    {.heads = config_.heads,
                                     .causal = true,
-                                    .qk_norm = config_.qk_norm,
                                     .temperature = temperature,
                                     .rotary = config_.rotary,
                                     .rotary_base = config_.rotary_base,

@@ -13,7 +13,7 @@
 
 #include "model/config.h"
 #include "model/store.h"
-#include "ops/attention_cache.h"
+#include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "run/run.h"
 
@@ -27,15 +27,15 @@ class DecodeState {
   DecodeState(const DecodeState&) = delete;
   DecodeState& operator=(const DecodeState&) = delete;
 
-  int64_t length() const { return caches_.front().length; }
+  int64_t length() const { return caches_.front().used; }
   void clear();
-  AttentionCache* at(int64_t layer) { return &caches_[static_cast<std::size_t>(layer)]; }
+  TokenCache* at(int64_t layer) { return &caches_[static_cast<std::size_t>(layer)]; }
   /// Bytes one more token costs, over all layers: d numbers a layer for MSSA, 2 d for ordinary attention.
   static int64_t bytes_per_token(const ModelConfig& config, Dtype dtype);
 
  private:
   Device& device_;
-  std::vector<AttentionCache> caches_;
+  std::vector<TokenCache> caches_;
 };
 
 class LanguageModel {
