@@ -295,7 +295,7 @@ TEST_P(Attention, WrongInputsAreNamed) {
 TEST(AttentionMemory, NoPatternIsHeldWhenNobodyAsks) {
   constexpr int64_t many = 1500;
   Device device;
-  Run run(device, {.record = true});
+  crate::Run run(device, {.record = true});
   const Tensor w = tensor(run, {1, many, 16}, draw(7, many * 16));
   const std::size_t before = device.pool().bytes_in_use();
   device.pool().reset_peak();
