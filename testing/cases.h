@@ -15,5 +15,6 @@ std::vector<OpCase> scale_add_cases();
 std::vector<OpCase> ista_cases();
 std::vector<OpCase> ista_wide_cases();
 std::vector<OpCase> mlp_cases();
+std::vector<OpCase> cross_entropy_cases();
 
 }  // namespace crate

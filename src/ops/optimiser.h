@@ -1,5 +1,7 @@
 // optimiser: one update of one parameter, in a single pass over value, gradient and moments. No tape.
 #pragma once
+#include <cmath>
+
 #include "tensor/device.h"
 
 namespace crate {
@@ -47,5 +49,32 @@ void set_zero(Device& device, const Tensor& x);
 /// Factor that brings gradients of the given norm down to max_norm: min(1, max_norm / (norm + 1e-6)), as in
 /// torch.nn.utils.clip_grad_norm_; 1 when max_norm is 0.
 double clip_factor(double norm, double max_norm);
+
+namespace ref {
+
+template <class T> void adamw(const AdamWState& s, const AdamW& o) {
+  T *p = s.value.as<T>(), *m = s.m.as<T>(), *v = s.v.as<T>();
+  const double correction1 = 1 - std::pow(o.beta1, static_cast<double>(o.step));
+  const double correction2 = 1 - std::pow(o.beta2, static_cast<double>(o.step));
+  for (int64_t i = 0; i < s.value.numel(); ++i) {
+    const T g = o.grad_scale * s.grad.as<T>()[i];
+    p[i] -= o.lr * o.decay * p[i];
+    m[i] = o.beta1 * m[i] + (1 - o.beta1) * g;
+    v[i] = o.beta2 * v[i] + (1 - o.beta2) * g * g;
+    p[i] -= o.lr * (m[i] / correction1) / (std::sqrt(v[i] / correction2) + o.eps);
+  }
+}
+
+template <class T> void lion(const LionState& s, const Lion& o) {
+  T *p = s.value.as<T>(), *m = s.m.as<T>();
+  for (int64_t i = 0; i < s.value.numel(); ++i) {
+    const T g = o.grad_scale * s.grad.as<T>()[i], c = o.beta1 * m[i] + (1 - o.beta1) * g;
+    const double sign = (re(c) > 0 ? 1.0 : 0.0) - (re(c) < 0 ? 1.0 : 0.0);
+    p[i] -= o.lr * (sign + o.decay * p[i]);
+    m[i] = o.beta2 * m[i] + (1 - o.beta2) * g;
+  }
+}
+
+}  // namespace ref
 
 }  // namespace crate

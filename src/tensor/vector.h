@@ -38,6 +38,21 @@ template <class F> [[gnu::always_inline]] inline float sum(int64_t n, F f) {
   return tree(s);
 }
 
+/// Largest f(j) over 0 <= j < n; n > 0.
+template <class F> [[gnu::always_inline]] inline float largest(int64_t n, F f) {
+  float s[lanes];
+  for (float& lane : s) lane = f(0);
+  int64_t j = 0;
+  for (; j + lanes <= n; j += lanes) {
+#pragma omp simd
+    for (int l = 0; l < lanes; ++l) s[l] = f(j + l) > s[l] ? f(j + l) : s[l];
+  }
+  for (int l = 0; j < n; ++j, ++l) s[l] = f(j) > s[l] ? f(j) : s[l];
+  float out = s[0];
+  for (const float lane : s) out = lane > out ? lane : out;
+  return out;
+}
+
 /// e^x for x <= 88; below -87 about 1e-38. Relative error below 2e-7 (x = n ln 2 + r, Taylor-like polynomial in r).
 [[gnu::always_inline]] inline float exp(float x) {
   x = x < -87.0F ? -87.0F : x;
