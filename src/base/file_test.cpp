@@ -1,0 +1,71 @@
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <filesystem>
+#include <vector>
+
+#include "base/error.h"
+#include "base/sha256.h"
+
+namespace crate {
+namespace {
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "crate_file_test";
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string at(const char* name) const { return path / name; }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
+  }
+};
+
+TEST(File, WritesWholeOrNotAtAll) {
+  const Folder f;
+  write_atomically(f.at("a"), std::string_view("first"));
+  {
+    AtomicFile half(f.at("a"));
+    half.write("second, never committed");
+  }
+  EXPECT_EQ(read_text_file(f.at("a")), "first");
+  EXPECT_EQ(f.files(), 1u);
+  write_atomically(f.at("a"), std::string_view(""));
+  EXPECT_EQ(read_text_file(f.at("a")), "");
+  EXPECT_THROW(MappedFile(f.at("absent")), Error);
+  EXPECT_THROW(MappedFile(f.path.string()), Error);
+}
+
+TEST(File, AFullDiskLeavesTheOldFile) {
+  const Folder f;
+  write_atomically(f.at("a"), std::string_view("old"));
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{4096, before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  std::string message;
+  try {
+    write_atomically(f.at("a"), std::span<const std::byte>(std::vector<std::byte>(100000)));
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(message.find(f.at("a")), std::string::npos) << message;
+  EXPECT_NE(message.find("free some space"), std::string::npos) << message;
+  EXPECT_EQ(read_text_file(f.at("a")), "old");
+  EXPECT_EQ(f.files(), 1u);
+}
+
+TEST(Sha256, KnownAnswers) {  // FIPS 180-4 examples
+  EXPECT_EQ(sha256_hex({}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  const std::string abc = "abc";
+  EXPECT_EQ(sha256_hex(std::as_bytes(std::span(abc))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+}  // namespace
+}  // namespace crate

@@ -1,0 +1,56 @@
+// directory: several files that change together or not at all.
+//
+// Each file is first written and synced as NAME.new. The rename of complete.json, which lists the SHA-256 of every file
+// of the new generation, is the moment of commitment; then each NAME.new becomes NAME. A process killed before that
+// moment leaves the old generation, one killed after it leaves the new one: a reader that finds a NAME with another
+// hash takes the NAME.new that has the right one. A directory without complete.json was never finished and is never
+// loaded.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/files/safetensors.h"
+
+namespace crate {
+
+class DirectoryWriter {
+ public:
+  /// Creates the folder if needed and finishes a commit that was interrupted. Throws Error.
+  explicit DirectoryWriter(const std::string& folder);
+
+  void text(const std::string& name, std::string_view content);
+  void tensors(const std::string& name, const std::vector<TensorToWrite>& tensors,
+               const std::map<std::string, std::string>& metadata = {});
+  /// Files of earlier generations that were not written again stay part of the directory.
+  void commit();
+
+ private:
+  void note(const std::string& name);
+  std::string folder_;
+  std::map<std::string, std::string> hashes_;  // of all files of the coming generation
+  std::vector<std::string> written_;
+};
+
+/// The committed files of a directory.
+class DirectoryReader {
+ public:
+  /// Throws Error when the directory is absent or was never completed.
+  explicit DirectoryReader(const std::string& folder);
+
+  bool has(const std::string& name) const { return hashes_.contains(name); }
+  /// Path of the committed version, verified against its hash. Throws Error naming file and remedy.
+  std::string path(const std::string& name) const;
+  const std::string& hash(const std::string& name) const;
+  const std::string& folder() const { return folder_; }
+
+ private:
+  std::string folder_;
+  std::map<std::string, std::string> hashes_;
+};
+
+/// True when the folder holds a completed directory.
+bool is_complete_directory(const std::string& folder);
+
+}  // namespace crate
