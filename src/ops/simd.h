@@ -28,6 +28,7 @@ constexpr int registers = 16;
 
 using Vec = float __attribute__((vector_size(lanes * sizeof(float))));
 using IntVec = std::int32_t __attribute__((vector_size(lanes * sizeof(float))));
+using BitVec = std::uint32_t __attribute__((vector_size(lanes * sizeof(float))));
 
 /// From and to any address that a float may have.
 [[gnu::always_inline]] inline Vec load(const float* from) {
@@ -125,7 +126,7 @@ template <int step> [[gnu::always_inline]] inline void transpose_pass(Vec* x) {
   y = y * f + 2.402265092e-1F;
   y = y * f + 6.931472067e-1F;
   y = y * f + 1.0F;
-  const IntVec exponent = (reinterpret_cast<IntVec>(shifted) << 23) + 0x3F800000;
+  const BitVec exponent = (reinterpret_cast<BitVec>(shifted) << 23) + 0x3F800000U;
   return x < lowest ? Vec{} : y * reinterpret_cast<Vec>(exponent);
 }
 
