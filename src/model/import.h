@@ -17,7 +17,7 @@ using OfficialConfig = std::map<std::string, std::string>;
 struct OfficialModel {
   ArrayMap tensors;
   OfficialConfig config;
-  std::string family;         // empty when the file does not tell
+  std::string family;  // empty when the file does not tell
 };
 
 /// .safetensors (also fixture files with tensors under `param/`), .pth, .pt, .pth.tar. Throws Error.

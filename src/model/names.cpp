@@ -38,8 +38,7 @@ constexpr std::array<Pair, 14> twin = {{{"norm1.scale", "ln_1.weight"},
                                         {"gamma1", "gamma1"},
                                         {"gamma2", "gamma2"}}};
 
-template <class Table>
-std::string find(const Table& table, std::string_view ours) {
+template <class Table> std::string find(const Table& table, std::string_view ours) {
   for (const Pair& pair : table) {
     if (pair.ours == ours) return std::string(pair.official);
   }

@@ -1,4 +1,5 @@
-// names: our parameter names and those of the authors' checkpoints (crate-lm/crate-lm; nanoGPT for the twins), both ways.
+// names: our parameter names and those of the authors' checkpoints (crate-lm/crate-lm; nanoGPT for the twins), both
+// ways.
 #pragma once
 #include <string>
 #include <string_view>
