@@ -3,10 +3,17 @@
 //   z = embed.tokens[token] + embed.pos[position]
 //   per block:  z_mid  = z + W mssa(U norm1(z))                  (twins: z + W mha(norm1(z)))
 //               z_post = ista(norm2(z_mid))   no residual        (twins: z_mid + mlp(norm2(z_mid)))
-//   logits = E norm(z)      E = embed.tokens (tied); crate-gpt has no final norm
+//   logits = E norm(z)      E = embed.tokens, or head.weight when untied; crate-gpt has no final norm
 //
-// The same forward trains, evaluates, generates and explains. Sites: embed.out, blocks.{i}.z_pre, .mssa.coords,
-// .mssa.pattern, .mssa.out, .z_mid, .ista.code, .z_post, head.in, head.logits (twins: .mha.*, .mlp.hidden).
+// The same forward trains, evaluates, generates and explains. Sites, in the order in which they come:
+//   embed.out                             z of layer 0
+//   blocks.{i}.z_pre, .norm1.out          stream before the block, after its first norm
+//   blocks.{i}.mssa.coords|pattern|heads|out   w; attention weights; outputs of the heads side by side; after W
+//   blocks.{i}.z_mid, .norm2.out          stream after the attention half, after the second norm
+//   blocks.{i}.ista.pre|code0|code|out    last argument of relu; first and last code; what the half gives
+//   blocks.{i}.z_post                     stream after the block
+//   head.in, head.logits
+// Twins have mha.* (coords = q|k|v) and mlp.hidden|out. All may be edited when the run does not record.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -74,6 +81,7 @@ class LanguageModel {
   Tensor norm(Run& run, const std::string& name, const Tensor& z);
   Tensor optional(Run& run, const std::string& name);
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed);
+  Param& head_weight();
   void add_parameters();
   void add_block(int64_t i);
 

@@ -1,15 +1,17 @@
 // parameters: which tensors a model has, and what they hold at the start.
 // Initialisation of the released code: N(0, 0.02) for products and embeddings, 0.02 / sqrt(2 L) for the products that
-// write into the stream, dictionaries uniform in +-sqrt(6/d) (kaiming_uniform with fan-in d), norms 1 and 0, biases 0.
+// write into the stream, dictionaries uniform in +-sqrt(6/d) (kaiming_uniform with fan-in d), norms 1 and 0, biases 0,
+// layer scales 1e-5.
 #include <cmath>
 
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "model/language_model.h"
 
 namespace crate {
 namespace {
 
-enum class Fill : uint8_t { zero, one, normal, stream_normal, kaiming, eta, lambda };
+enum class Fill : uint8_t { zero, one, layer_scale, normal, stream_normal, kaiming, eta, lambda };
 
 // FNV-1a of the name addresses the numbers of a tensor: adding a parameter does not change the others.
 uint64_t address_of(const std::string& name) {
@@ -28,7 +30,8 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
 Fill fill_of(std::string_view name) {
   if (ends_with_any(name, {"ista.eta"})) return Fill::eta;
   if (ends_with_any(name, {"ista.lambda"})) return Fill::lambda;
-  if (ends_with_any(name, {".scale", "temperature", "gamma1", "gamma2"})) return Fill::one;
+  if (ends_with_any(name, {".scale", "temperature"})) return Fill::one;
+  if (ends_with_any(name, {"gamma1", "gamma2"})) return Fill::layer_scale;
   if (ends_with_any(name, {".shift", "_bias", ".b_in", ".b_out"})) return Fill::zero;
   if (ends_with_any(name, {"ista.dict", "ista.dict_out"})) return Fill::kaiming;
   if (ends_with_any(name, {"mssa.w", "mha.w", "mlp.w_out"})) return Fill::stream_normal;
@@ -44,6 +47,8 @@ double value_at(const ModelConfig& c, const std::string& name, Fill fill, const 
       return 0;
     case Fill::one:
       return 1;
+    case Fill::layer_scale:
+      return 1e-5;
     case Fill::normal:
       return 0.02 * rng.normal(address, i);
     case Fill::stream_normal:
@@ -95,9 +100,11 @@ void LanguageModel::add_parameters() {
   store_.add("embed.tokens", {config_.vocab, config_.dim});
   if (config_.learned_positions) store_.add("embed.pos", {config_.context, config_.dim});
   for (int64_t i = 0; i < config_.layers; ++i) add_block(i);
-  if (!config_.final_norm()) return;
-  store_.add("norm.scale", {config_.dim});
-  if (config_.bias) store_.add("norm.shift", {config_.dim});
+  if (config_.final_norm()) {
+    store_.add("norm.scale", {config_.dim});
+    if (config_.bias) store_.add("norm.shift", {config_.dim});
+  }
+  if (!config_.tied_head) store_.add("head.weight", {config_.vocab, config_.dim});
 }
 
 void LanguageModel::init(uint64_t seed) {
@@ -105,16 +112,17 @@ void LanguageModel::init(uint64_t seed) {
   for (Param& p : store_.all()) {
     const Fill fill = fill_of(p.name);
     const uint64_t address = address_of(p.name);
-    for (int64_t i = 0; i < p.value.numel(); ++i) {
-      // Rounded to float first: `ref` and `cpu` start from the same weights.
-      const float value = static_cast<float>(value_at(config_, p.name, fill, rng, address, static_cast<uint64_t>(i)));
-      if (p.value.dtype == Dtype::f32)
-        p.value.as<float>()[i] = value;
-      else if (p.value.dtype == Dtype::f64)
-        p.value.as<double>()[i] = value;
-      else
-        p.value.as<std::complex<double>>()[i] = value;
-    }
+    const auto set = [&](auto* values) {
+      parallel_for(p.value.numel(), 1 << 14, [&](int64_t lo, int64_t hi) {
+        // Rounded to float first: `ref` and `cpu` start from the same weights.
+        for (int64_t i = lo; i < hi; ++i)
+          values[i] = static_cast<float>(value_at(config_, p.name, fill, rng, address, static_cast<uint64_t>(i)));
+      });
+    };
+    if (p.value.dtype == Dtype::f32)
+      set(p.value.as<float>());
+    else
+      visit_ref(p.value.dtype, [&](auto zero) { set(p.value.as<decltype(zero)>()); });
   }
   store_.values_changed();
 }
