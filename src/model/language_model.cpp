@@ -39,7 +39,7 @@ int64_t DecodeState::bytes_per_token(const ModelConfig& config, Dtype dtype) {
 LanguageModel::LanguageModel(Device& device, const ModelConfig& config)
     : device_(device), config_(config), store_(device) {
   config.validate();
-  add_parameters();
+  for (const auto& [name, shape] : parameter_shapes(config)) store_.add(name, shape);
 }
 
 Tensor LanguageModel::optional(Run& run, const std::string& name) {
@@ -200,12 +200,6 @@ CrossEntropy LanguageModel::loss(Run& run, const Tensor& tokens, const Tensor& t
           targets.shape.str());
   const Tensor z = hidden(run, tokens);
   return cross_entropy(run, z, {.head = run.param(head_weight()), .targets = targets, .weight = weight});
-}
-
-int64_t LanguageModel::parameters_without_positions() const {
-  int64_t n = store_.count();
-  for (const Param& p : store_.all()) n -= p.name == "embed.pos" ? p.value.numel() : 0;
-  return n;
 }
 
 }  // namespace crate

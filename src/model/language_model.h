@@ -18,8 +18,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/config.h"
-#include "model/store.h"
+#include "model/parameters.h"
 #include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "run/run.h"
@@ -56,7 +55,7 @@ class LanguageModel {
   Device& device() { return device_; }
 
   /// The authors' initialisation; the same numbers on every device.
-  void init(uint64_t seed);
+  void init(uint64_t seed) { init_parameters(store_, config_, seed); }
   /// Each block's activations are computed again in the backward instead of kept.
   void set_recompute(bool on) { recompute_ = on; }
 
@@ -72,7 +71,7 @@ class LanguageModel {
 
   int64_t parameters() const { return store_.count(); }
   /// As nanoGPT and the papers count: without the position table.
-  int64_t parameters_without_positions() const;
+  int64_t parameters_without_positions() const { return count_parameters(config_).without_positions; }
 
  private:
   Tensor block(Run& run, int64_t i, const Tensor& z, DecodeState* state);
@@ -82,8 +81,6 @@ class LanguageModel {
   Tensor optional(Run& run, const std::string& name);
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed);
   Param& head_weight();
-  void add_parameters();
-  void add_block(int64_t i);
 
   Device& device_;
   ModelConfig config_;
