@@ -46,7 +46,7 @@ std::vector<float> causal_mask(int64_t n) {
 
 }  // namespace
 
-HyperParameters hyper_parameters(const ModelConfig& c) {
+OfficialConfig official_config(const ModelConfig& c) {
   json all = {{"n_embd", c.dim},         {"n_head", c.heads},     {"n_layer", c.layers},
               {"block_size", c.context}, {"vocab_size", c.vocab}, {"ln_eps", c.norm_eps}};
   if (is_white_box(c.family)) {
@@ -57,7 +57,7 @@ HyperParameters hyper_parameters(const ModelConfig& c) {
   }
   if (c.family == Family::crate_lm && c.n_atoms() % c.dim == 0) all["overcomplete_ratio"] = c.n_atoms() / c.dim;
   if (c.dropout > 0) all["dropout"] = c.dropout;
-  HyperParameters out;
+  OfficialConfig out;
   for (const auto& [key, value] : all.items()) out[key] = value.dump();
   return out;
 }
@@ -71,9 +71,9 @@ void export_model(const LanguageModel& model, const std::string& path) {
   std::deque<std::vector<float>> buffers;
   std::vector<TensorToWrite> tensors;
   for (const Param& p : model.store().all()) {
-    const auto name = official_name(c.family, p.name);
-    require(name.has_value(), "the authors' {} code has no place for {}", name_of(c.family), p.name);
-    tensors.push_back(as_f32(*name, p.value, buffers.emplace_back()));
+    const std::string name = official_name(c.family, p.name);
+    require(!name.empty(), "the authors' {} code has no place for {}", name_of(c.family), p.name);
+    tensors.push_back(as_f32(name, p.value, buffers.emplace_back()));
   }
   tensors.push_back(tensors.front());
   tensors.back().name = "lm_head.weight";
@@ -84,9 +84,10 @@ void export_model(const LanguageModel& model, const std::string& path) {
                        {1, 1, c.context, c.context},
                        std::as_bytes(std::span(mask))});
   }
-  if (path.ends_with(".pth") || path.ends_with(".pt") || path.ends_with(".pth.tar")) return write_pytorch(path, tensors);
+  if (path.ends_with(".pth") || path.ends_with(".pt") || path.ends_with(".pth.tar"))
+    return write_pytorch(path, tensors);
   json config;
-  for (const auto& [key, value] : hyper_parameters(c)) config[key] = json::parse(value);
+  for (const auto& [key, value] : official_config(c)) config[key] = json::parse(value);
   write_safetensors(path, tensors, {{"format", "pt"}, {"family", name_of(c.family)}, {"config", config.dump()}});
 }
 

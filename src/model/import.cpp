@@ -1,11 +1,13 @@
 #include "model/import.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "model/checkpoint.h"
 #include "model/files/weights.h"
 #include "model/names.h"
@@ -15,15 +17,10 @@ namespace {
 
 using nlohmann::json;
 
-struct Source {
-  std::string path;
-  Family family;
-  ArrayMap tensors;  // under the authors' names, then under ours
-  HyperParameters said;
-  std::vector<std::string> notes;
-};
-
 constexpr std::array<std::string_view, 3> wrappers = {"module.", "_orig_mod.", "param/"};
+constexpr std::array<std::string_view, 11> known = {
+    "n_embd", "n_head", "n_layer", "block_size", "vocab_size", "bias", "overcomplete_ratio",
+    "eta",    "lambda", "ln_eps",  "dropout"};
 constexpr const char *wte = "transformer.wte.weight", *lm_head = "lm_head.weight";
 
 std::string listed(const std::vector<std::string>& names) {
@@ -33,22 +30,21 @@ std::string listed(const std::vector<std::string>& names) {
   return names.size() > most ? fmt::format("{} and {} more", text, names.size() - most) : text;
 }
 
-// What a file says about itself: {"config": {...}, "family": ...} as metadata of safetensors, or nanoGPT's model_args.
-void read_what_it_says(Source& source, const std::string& plain) {
+// What a file says about itself: {"family": ..., "config": {...}} as metadata of safetensors, or nanoGPT's model_args.
+void read_what_it_says(OfficialModel& source, const std::string& plain) {
   const json said = json::parse(plain, nullptr, false);
   if (!said.is_object()) return;
-  if (said.contains("family") && said["family"].is_string()) {
-    const std::string family = said["family"].get<std::string>();
-    std::string dashed = family;
-    std::replace(dashed.begin(), dashed.end(), '_', '-');
-    require(dashed == name_of(source.family), "{} says that it holds a {}, not a {}; give --family {}", source.path,
-            family, name_of(source.family), dashed);
-  }
+  if (said.contains("family") && said["family"].is_string()) source.family = said["family"].get<std::string>();
   json config = said.contains("model_args") ? said["model_args"] : json();
   if (said.contains("config") && said["config"].is_string())
     config = json::parse(said["config"].get_ref<const std::string&>(), nullptr, false);
   if (!config.is_object()) return;
-  for (const auto& [key, value] : config.items()) source.said[key] = value.dump();
+  for (const auto& [key, value] : config.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end())
+      source.config[key] = value.dump();
+    else
+      source.notes.push_back(fmt::format("ignored what the file says of {}: {}", key, value.dump()));
+  }
 }
 
 std::string unwrapped(std::string name) {
@@ -67,29 +63,8 @@ bool is_mask(const std::string& name, const Array& a) {
   return (name.ends_with(".attn.bias") && a.shape.size() == 4) || name.ends_with(".attn.masked_bias");
 }
 
-Source open(const std::string& path, Family family) {
-  Source source{path, family, {}, {}, {}};
-  Weights weights = load_weights(path);
-  read_what_it_says(source, weights.plain);
-  const bool reference = std::any_of(weights.tensors.begin(), weights.tensors.end(),
-                                     [](const auto& t) { return t.first.starts_with("param/"); });
-  std::size_t masks = 0;
-  for (auto& [name, array] : weights.tensors) {
-    if (reference && !name.starts_with("param/")) continue;  // inputs and results
-    const std::string plain = unwrapped(name);
-    if (is_mask(plain, array)) {
-      ++masks;
-      continue;
-    }
-    require(source.tensors.emplace(plain, std::move(array)).second, "{} holds {} twice", path, plain);
-  }
-  require(!source.tensors.empty(), "{} holds no weights", path);
-  if (masks > 0) source.notes.push_back(fmt::format("skipped {} constant attention masks", masks));
-  return source;
-}
-
 // The authors' heads are their token embeddings. Either name may hold the one tensor.
-void settle_head(Source& source) {
+void settle_head(OfficialModel& source) {
   const auto head = source.tensors.find(lm_head), table = source.tensors.find(wte);
   if (head == source.tensors.end()) return;
   if (table == source.tensors.end()) {
@@ -105,31 +80,30 @@ void settle_head(Source& source) {
   source.notes.push_back(fmt::format("{} differs from {}: the head was imported untied", lm_head, wte));
 }
 
-void rename(Source& source) {
+void rename(OfficialModel& source, Family family) {
   ArrayMap renamed;
   std::vector<std::string> strangers;
   for (auto& [name, array] : source.tensors) {
-    const auto ours = our_name(source.family, name);
-    if (ours)
-      renamed.emplace(*ours, std::move(array));
-    else
+    const std::string ours = our_name(family, name);
+    if (ours.empty())
       strangers.push_back(name);
+    else
+      renamed.emplace(ours, std::move(array));
   }
   require(strangers.empty(), "{} holds tensors that a {} does not have: {}; is --family right?", source.path,
-          name_of(source.family), listed(strangers));
+          name_of(family), listed(strangers));
   source.tensors = std::move(renamed);
 }
 
-const Array& matrix(const Source& source, const std::string& ours) {
+const Array& matrix(const OfficialModel& source, Family family, const std::string& ours) {
   const auto it = source.tensors.find(ours);
-  require(it != source.tensors.end(), "{} misses {}; is --family right?", source.path,
-          official_name(source.family, ours).value_or(ours));
+  require(it != source.tensors.end(), "{} misses {}; is --family right?", source.path, official_name(family, ours));
   require(it->second.shape.size() == 2, "{}: {} must have two dimensions, came {}", source.path,
-          official_name(source.family, ours).value_or(ours), it->second.shape_str());
+          official_name(family, ours), it->second.shape_str());
   return it->second;
 }
 
-int64_t count_layers(const Source& source) {
+int64_t count_layers(const OfficialModel& source) {
   std::set<std::string> layers;
   for (const auto& [name, array] : source.tensors) {
     if (name.starts_with("blocks.")) layers.insert(name.substr(0, name.find('.', 7)));
@@ -137,10 +111,10 @@ int64_t count_layers(const Source& source) {
   return static_cast<int64_t>(layers.size());
 }
 
-ModelConfig config_from_shapes(const Source& source) {
+ModelConfig config_from_shapes(const OfficialModel& source, Family family) {
   ModelConfig c;
-  const Array &table = matrix(source, "embed.tokens"), &positions = matrix(source, "embed.pos");
-  c.family = source.family;
+  const Array &table = matrix(source, family, "embed.tokens"), &positions = matrix(source, family, "embed.pos");
+  c.family = family;
   c.vocab = table.shape[0];
   c.dim = table.shape[1];
   c.context = positions.shape[0];
@@ -148,7 +122,7 @@ ModelConfig config_from_shapes(const Source& source) {
   require(c.layers > 0, "{} holds no layers", source.path);
   if (c.family != Family::crate_gpt) {
     const char* second = is_white_box(c.family) ? "blocks.0.ista.dict" : "blocks.0.mlp.w_in";
-    const int64_t m = matrix(source, second).shape[0];
+    const int64_t m = matrix(source, family, second).shape[0];
     c.atoms = m == 4 * c.dim ? 0 : m;
   }
   c.bias = source.tensors.contains("blocks.0.norm1.shift");
@@ -182,28 +156,21 @@ bool apply(ModelConfig& c, const std::string& key, const std::string& value, con
   return true;
 }
 
-ModelConfig settle_config(Source& source, const HyperParameters& given) {
-  ModelConfig c = config_from_shapes(source);
-  HyperParameters all = given;
-  all.insert(source.said.begin(), source.said.end());
-  require(all.contains("n_head"), "{}: the shapes do not tell the number of heads; give --config n_head=...",
+ModelConfig settle_config(const OfficialModel& source, Family family) {
+  ModelConfig c = config_from_shapes(source, family);
+  require(source.config.contains("n_head"), "{}: the shapes do not tell the number of heads; give --config n_head=...",
           source.path);
-  for (const auto& [key, value] : all) {
-    if (apply(c, key, value, source.path)) continue;
-    require(!given.contains(key),
-            "unknown hyper-parameter '{}'; known: n_embd n_head n_layer block_size vocab_size overcomplete_ratio bias "
-            "eta lambda ln_eps dropout",
-            key);
-    source.notes.push_back(fmt::format("ignored what the file says of {}: {}", key, value));
+  for (const auto& [key, value] : source.config) {
+    require(apply(c, key, value, source.path), "unknown hyper-parameter '{}'; known: {}", key, fmt::join(known, " "));
   }
   c.validate();
   return c;
 }
 
-void check_complete(const Source& source, const ModelConfig& config) {
+void check_complete(const OfficialModel& source, const ModelConfig& config) {
   std::vector<std::string> missing, wrong;
   for (const auto& [name, shape] : parameter_shapes(config)) {
-    const std::string official = official_name(config.family, name).value_or(name);
+    const std::string official = official_name(config.family, name);
     const auto it = source.tensors.find(name);
     if (it == source.tensors.end())
       missing.push_back(official);
@@ -216,31 +183,39 @@ void check_complete(const Source& source, const ModelConfig& config) {
 
 }  // namespace
 
-HyperParameters read_hyper_parameters(const std::vector<std::string>& items) {
-  HyperParameters all;
-  for (const std::string& item : items) {
-    const std::size_t equals = item.find('=');
-    if (equals != std::string::npos && !item.ends_with(".json")) {
-      const std::string value = item.substr(equals + 1);
-      all[item.substr(0, equals)] = json::accept(value) ? value : json(value).dump();
+OfficialModel read_official(const std::string& path) {
+  OfficialModel source{path, {}, {}, {}, {}};
+  Weights weights = load_weights(path);
+  read_what_it_says(source, weights.plain);
+  const bool reference = std::any_of(weights.tensors.begin(), weights.tensors.end(),
+                                     [](const auto& t) { return t.first.starts_with("param/"); });
+  std::size_t masks = 0;
+  for (auto& [name, array] : weights.tensors) {
+    if (reference && !name.starts_with("param/")) continue;  // inputs and results
+    const std::string plain = unwrapped(name);
+    if (is_mask(plain, array)) {
+      ++masks;
       continue;
     }
-    const json from = json::parse(read_text_file(item), nullptr, false);
-    require(from.is_object(), "{} is not a JSON object of hyper-parameters", item);
-    for (const auto& [key, value] : from.items()) all[key] = value.dump();
+    require(source.tensors.emplace(plain, std::move(array)).second, "{} holds {} twice", path, plain);
   }
-  return all;
+  require(!source.tensors.empty(), "{} holds no weights", path);
+  if (masks > 0) source.notes.push_back(fmt::format("skipped {} constant attention masks", masks));
+  return source;
 }
 
-ImportedModel import_model(Device& device, const std::string& path, Family family, const HyperParameters& given) {
-  Source source = open(path, family);
+std::unique_ptr<LanguageModel> import_model(Device& device, Family family, OfficialModel source) {
+  std::string says = source.family;
+  std::replace(says.begin(), says.end(), '_', '-');
+  require(says.empty() || says == name_of(family), "{} says that it holds a {}, not a {}; give --family {}",
+          source.path, source.family, name_of(family), says);
   settle_head(source);
-  rename(source);
-  const ModelConfig config = settle_config(source, given);
+  rename(source, family);
+  const ModelConfig config = settle_config(source, family);
   check_complete(source, config);
   auto model = std::make_unique<LanguageModel>(device, config);
-  fill_parameters(*model, source.tensors, path);
-  return {std::move(model), std::move(source.notes)};
+  fill_parameters(*model, source.tensors, source.path);
+  return model;
 }
 
 }  // namespace crate

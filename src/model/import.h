@@ -11,31 +11,37 @@
 #include <string>
 #include <vector>
 
+#include "model/files/array.h"
 #include "model/language_model.h"
 
 namespace crate {
 
-/// Name to value, the value as JSON: {"n_head", "12"}.
-using HyperParameters = std::map<std::string, std::string>;
+/// Hyper-parameters in the authors' spelling, the values as JSON text: {"n_head", "12"}.
+using OfficialConfig = std::map<std::string, std::string>;
 
-/// From items "name=value" and names of files that hold a JSON object; later items win. Throws Error.
-HyperParameters read_hyper_parameters(const std::vector<std::string>& items);
-
-struct ImportedModel {
-  std::unique_ptr<LanguageModel> model;
+/// A source file, opened: tensors under official names, and what it says about the model.
+struct OfficialModel {
+  std::string path;
+  ArrayMap tensors;
+  OfficialConfig config;           // callers may add to it, or overwrite
+  std::string family;              // empty when the file does not tell
   std::vector<std::string> notes;  // what was skipped or ignored, a line each
 };
 
-/// `given` wins over what the file itself says. Tied heads are checked and dropped, constant masks skipped. Throws
-/// Error naming the file when it belongs to another family, when tensors are missing, left over or of another shape
-/// (all of them listed), or when a hyper-parameter is missing, unknown or does not agree with the shapes.
-ImportedModel import_model(Device& device, const std::string& path, Family family, const HyperParameters& given = {});
+/// Drops wrappers' prefixes, inputs and results of reference files, and constant attention masks. Throws Error naming
+/// the file.
+OfficialModel read_official(const std::string& path);
+
+/// Throws Error naming the file when tensors are missing, left over or of another shape (all of them listed), or when a
+/// hyper-parameter is missing, unknown or does not agree with the shapes. A head that differs from the token embedding
+/// is imported untied.
+std::unique_ptr<LanguageModel> import_model(Device& device, Family family, OfficialModel source);
 
 /// The hyper-parameters of a model in the authors' spelling.
-HyperParameters hyper_parameters(const ModelConfig& config);
+OfficialConfig official_config(const ModelConfig& config);
 
-/// Writes a state dict that the authors' code loads: PyTorch when the name ends in .pth, .pt or .pth.tar, else safetensors with
-/// family and config as metadata. Throws Error when the model has something that their code cannot express.
+/// Writes a state dict that the authors' code loads: PyTorch when the name ends in .pth, .pt or .pth.tar, else
+/// safetensors with family and config as metadata. Throws Error when the model has something that their code lacks.
 void export_model(const LanguageModel& model, const std::string& path);
 
 }  // namespace crate

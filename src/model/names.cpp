@@ -47,10 +47,10 @@ constexpr std::array<NamePair, 19> gpt_names = {{
 
 constexpr std::string_view hole = "{i}";
 
-// `pattern` with the number that `name` has in its place, written into `other`'s place; nothing when they differ.
-std::optional<std::string> translate(std::string_view name, std::string_view pattern, std::string_view other) {
+// `pattern` with the number that `name` has in its place, written into `other`'s place; empty when they differ.
+std::string translate(std::string_view name, std::string_view pattern, std::string_view other) {
   const std::size_t at = pattern.find(hole);
-  if (at == std::string_view::npos) return name == pattern ? std::optional(std::string(other)) : std::nullopt;
+  if (at == std::string_view::npos) return name == pattern ? std::string(other) : "";
   const std::string_view head = pattern.substr(0, at), tail = pattern.substr(at + hole.size());
   if (name.size() <= head.size() + tail.size() || !name.starts_with(head) || !name.ends_with(tail)) return {};
   const std::string_view number = name.substr(head.size(), name.size() - head.size() - tail.size());
@@ -68,16 +68,16 @@ std::span<const NamePair> name_table(Family family) {
   return gpt_names;
 }
 
-std::optional<std::string> official_name(Family family, std::string_view ours) {
+std::string official_name(Family family, std::string_view ours) {
   for (const NamePair& pair : name_table(family)) {
-    if (auto name = translate(ours, pair.ours, pair.official)) return name;
+    if (std::string name = translate(ours, pair.ours, pair.official); !name.empty()) return name;
   }
   return {};
 }
 
-std::optional<std::string> our_name(Family family, std::string_view official) {
+std::string our_name(Family family, std::string_view official) {
   for (const NamePair& pair : name_table(family)) {
-    if (auto name = translate(official, pair.official, pair.ours)) return name;
+    if (std::string name = translate(official, pair.official, pair.ours); !name.empty()) return name;
   }
   return {};
 }

@@ -3,7 +3,6 @@
 //   gpt2, gpt-relu        nanoGPT and its descendants: crate-lm/crate-lm, gpt.py; RobinWu218/ToST, model_TSSA.py
 // Layouts agree (a product's weight is (out, in) on both sides), so renaming is all there is to do.
 #pragma once
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,9 +19,9 @@ struct NamePair {
 
 std::span<const NamePair> name_table(Family family);
 
-/// "blocks.3.mssa.u" -> "transformer.h.3.attn.c_attn.weight"; nothing when the authors' code has no such parameter.
-std::optional<std::string> official_name(Family family, std::string_view ours);
-/// The way back.
-std::optional<std::string> our_name(Family family, std::string_view official);
+/// "blocks.3.mssa.u" -> "transformer.h.3.attn.c_attn.weight"; empty when the authors' code has no such parameter.
+std::string official_name(Family family, std::string_view ours);
+/// The way back; empty when no parameter of ours has that name.
+std::string our_name(Family family, std::string_view official);
 
 }  // namespace crate
