@@ -1,38 +1,195 @@
+// v1 dnnl_sgemm for everything, the epilogue as a pass over c.
+// v2 oneDNN matmul, kernels compiled once a shape and kept; weights packed once a step; bf16 inputs where asked. The
+//    inputs of a bf16 product are rounded into scratch just before it: on a CPU with AMX the product is so much faster
+//    than in f32 that the extra pass is small beside the gain.
 #include "tensor/gemm_cpu.h"
 
+#include <omp.h>
+
+#include <cstring>
 #include <dnnl.hpp>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <tuple>
 
 #include "base/parallel.h"
+#include "tensor/packed.h"
 
 namespace crate {
 namespace {
 
-// One pass over c: bias, plus and relu.
-void finish(const Gemm& g, const GemmShape& s) {
-  const float* bias = g.bias ? g.bias.as<float>() : nullptr;
-  const float* plus = g.plus ? g.plus.as<float>() : nullptr;
-  float* c = g.c.as<float>();
-  parallel_for(s.m, 64, [=, relu = g.relu](int64_t lo, int64_t hi) {
-    for (int64_t i = lo; i < hi; ++i) {
-      float* row = c + i * s.n;
-      if (bias)
-        for (int64_t j = 0; j < s.n; ++j) row[j] += bias[j];
-      if (plus)
-        for (int64_t j = 0; j < s.n; ++j) row[j] += plus[i * s.n + j];
-      if (relu)
-        for (int64_t j = 0; j < s.n; ++j) row[j] = row[j] > 0 ? row[j] : 0;
-    }
-  });
+using dnnl::memory;
+
+// Everything a compiled product depends on.
+struct Key {
+  int64_t m, n, k;
+  bool trans_a, trans_b, add, bf16, packed, alone;
+  auto operator<=>(const Key&) const = default;
+};
+
+struct Kernel {
+  dnnl::matmul::primitive_desc about;
+  dnnl::matmul run;
+};
+
+struct Pack {
+  uint64_t version = 0;
+  memory values;
+};
+
+// A weight in the layout of one kernel: address, and the kernel's shape without its rows.
+using PackKey = std::tuple<const void*, int64_t, int64_t, bool, bool, bool>;
+
+memory::dims strides(int64_t rows, int64_t cols, bool transposed) {
+  return transposed ? memory::dims{1, rows} : memory::dims{cols, 1};
 }
 
 }  // namespace
 
-void gemm_cpu(Device&, const Gemm& g, const GemmShape& s) {
+struct PackedWeights::State {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  std::mutex mutex;
+  std::map<Key, Kernel> kernels;
+  std::map<PackKey, Pack> packs;
+};
+
+PackedWeights::PackedWeights() : state_(std::make_unique<State>()) {}
+PackedWeights::~PackedWeights() = default;
+
+namespace {
+
+Kernel make_kernel(const dnnl::engine& engine, const Key& key) {
+  const auto in = key.bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+  const memory::desc a({key.m, key.k}, in, strides(key.m, key.k, key.trans_a));
+  const memory::desc b = key.packed ? memory::desc({key.k, key.n}, in, memory::format_tag::any)
+                                    : memory::desc({key.k, key.n}, in, strides(key.k, key.n, key.trans_b));
+  const memory::desc c({key.m, key.n}, memory::data_type::f32, memory::format_tag::ab);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops after;
+  if (key.add) after.append_sum(1.0F);
+  attributes.set_post_ops(after);
+  const dnnl::matmul::primitive_desc about({a, b, c}, attributes, engine);
+  return {about, dnnl::matmul(about)};
+}
+
+const Kernel& kernel_for(PackedWeights::State& state, const Key& key) {
+  const std::scoped_lock lock(state.mutex);
+  const auto it = state.kernels.find(key);
+  if (it != state.kernels.end()) return it->second;
+  return state.kernels.emplace(key, make_kernel(state.engine, key)).first->second;
+}
+
+// Round to nearest even, as the processor's own instruction does.
+void to_bf16(const float* from, uint16_t* to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, from + i, sizeof(bits));
+    to[i] = static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+  }
+}
+
+Scratch as_bf16(Device& device, const Tensor& t) {
+  Scratch out(device.pool(), static_cast<std::size_t>(t.numel()) * sizeof(uint16_t));
+  const float* from = t.as<float>();
+  uint16_t* to = out.as<uint16_t>();
+  parallel_for(t.numel(), 1 << 15, [=](int64_t lo, int64_t hi) { to_bf16(from + lo, to + lo, hi - lo); });
+  return out;
+}
+
+memory packed_weight(Device& device, const Gemm& g, const Key& key, const Kernel& kernel) {
+  PackedWeights::State& state = device.packed().state();
+  const std::scoped_lock lock(state.mutex);
+  // Products of few rows may want another layout than those of many.
+  Pack& pack = state.packs[{g.b.data, key.n, key.k, key.trans_b, key.bf16, key.m < 16}];
+  const bool stale = pack.version != device.packed().version();
+  if (stale || pack.values.get_desc() != kernel.about.weights_desc()) {
+    dnnl::stream stream(state.engine);
+    memory plain({{key.k, key.n}, memory::data_type::f32, strides(key.k, key.n, key.trans_b)}, state.engine, g.b.data);
+    if (!pack.values || pack.values.get_desc() != kernel.about.weights_desc())
+      pack.values = memory(kernel.about.weights_desc(), state.engine);
+    dnnl::reorder(plain, pack.values).execute(stream, plain, pack.values);
+    stream.wait();
+    pack.version = device.packed().version();
+  }
+  return pack.values;
+}
+
+void multiply(Device& device, const Gemm& g, const Key& key) {
+  PackedWeights::State& state = device.packed().state();
+  const Kernel& kernel = kernel_for(state, key);
+  std::optional<Scratch> a16, b16;
+  void *a = g.a.data, *b = g.b.data;
+  if (key.bf16) a = a16.emplace(as_bf16(device, g.a)).as<uint16_t>();
+  if (key.bf16 && !key.packed) b = b16.emplace(as_bf16(device, g.b)).as<uint16_t>();
+  const Scratch scratchpad(device.pool(), kernel.about.scratchpad_desc().get_size());
+  dnnl::stream stream(state.engine);
+  const memory left(kernel.about.src_desc(), state.engine, a);
+  const memory right =
+      key.packed ? packed_weight(device, g, key, kernel) : memory(kernel.about.weights_desc(), state.engine, b);
+  const memory out(kernel.about.dst_desc(), state.engine, g.c.data);
+  kernel.run.execute(
+      stream, {{DNNL_ARG_SRC, left},
+               {DNNL_ARG_WEIGHTS, right},
+               {DNNL_ARG_DST, out},
+               {DNNL_ARG_SCRATCHPAD, memory(kernel.about.scratchpad_desc(), state.engine, scratchpad.as<void>())}});
+  stream.wait();
+}
+
+// One pass over c: alpha, bias, plus and relu.
+void finish(const Gemm& g, const GemmShape& s, bool scale) {
+  const float* bias = g.bias ? g.bias.as<float>() : nullptr;
+  const float* plus = g.plus ? g.plus.as<float>() : nullptr;
+  float* c = g.c.as<float>();
+  const auto alpha = static_cast<float>(g.alpha);
+  parallel_for(s.m, 64, [=, relu = g.relu](int64_t lo, int64_t hi) {
+    for (int64_t i = lo; i < hi; ++i) {
+      float* row = c + i * s.n;
+      if (scale) {
+#pragma omp simd
+        for (int64_t j = 0; j < s.n; ++j) row[j] *= alpha;
+      }
+      if (bias) {
+#pragma omp simd
+        for (int64_t j = 0; j < s.n; ++j) row[j] += bias[j];
+      }
+      if (plus) {
+#pragma omp simd
+        for (int64_t j = 0; j < s.n; ++j) row[j] += plus[i * s.n + j];
+      }
+      if (relu) {
+#pragma omp simd
+        for (int64_t j = 0; j < s.n; ++j) row[j] = row[j] > 0 ? row[j] : 0;
+      }
+    }
+  });
+}
+
+// dnnl_sgemm takes alpha and needs neither packing nor a compiled kernel.
+void plain_f32(const Gemm& g, const GemmShape& s) {
   const auto status = dnnl_sgemm(g.trans_a ? 'T' : 'N', g.trans_b ? 'T' : 'N', s.m, s.n, s.k,
                                  static_cast<float>(g.alpha), g.a.as<float>(), g.trans_a ? s.m : s.k, g.b.as<float>(),
                                  g.trans_b ? s.k : s.n, g.add ? 1.0F : 0.0F, g.c.as<float>(), s.n);
   require(status == dnnl_success, "[gemm] oneDNN refused ({}, {}, {})", s.m, s.n, s.k);
-  if (g.bias || g.plus || g.relu) finish(g, s);
+}
+
+bool bf16_pays(Device& device, const GemmShape& s) { return device.bf16_products() && s.m * s.n * s.k > (1 << 15); }
+
+}  // namespace
+
+void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
+  // A sum with alpha other than 1 cannot be scaled afterwards.
+  const bool scale_later = g.alpha != 1 && !g.add;
+  const bool bf16 = bf16_pays(device, s) && (g.alpha == 1 || scale_later);
+  if (bf16 || (g.b_is_weight && g.alpha == 1 && s.m >= 16)) {
+    multiply(device, g, {s.m, s.n, s.k, g.trans_a, g.trans_b, g.add, bf16, g.b_is_weight, omp_in_parallel() != 0});
+  } else {
+    plain_f32(g, s);
+  }
+  const bool scale = bf16 && scale_later;
+  if (scale || g.bias || g.plus || g.relu) finish(g, s, scale);
 }
 
 }  // namespace crate

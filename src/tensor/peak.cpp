@@ -22,7 +22,8 @@ double product_gflops(int64_t n, int repeats) {
   std::vector<float> c = a;
   double best = 0;
   for (int i = 0; i < repeats; ++i) {
-    const double s = seconds_of([&] { dnnl_sgemm('N', 'N', n, n, n, 1.0F, a.data(), n, b.data(), n, 0.0F, c.data(), n); });
+    const double s =
+        seconds_of([&] { dnnl_sgemm('N', 'N', n, n, n, 1.0F, a.data(), n, b.data(), n, 0.0F, c.data(), n); });
     best = std::max(best, 2e-9 * static_cast<double>(n * n * n) / s);
   }
   return best;
@@ -34,7 +35,8 @@ double copy_gbs() {
   double best = 0;
   for (int i = 0; i < 3; ++i) {
     const double s = seconds_of([&] {
-      parallel_for(n, 1 << 16, [&](int64_t lo, int64_t hi) { std::copy(from.begin() + lo, from.begin() + hi, to.begin() + lo); });
+      parallel_for(n, 1 << 16,
+                   [&](int64_t lo, int64_t hi) { std::copy(from.begin() + lo, from.begin() + hi, to.begin() + lo); });
     });
     best = std::max(best, 2e-9 * static_cast<double>(n) * sizeof(float) / s);
   }

@@ -1,0 +1,112 @@
+// Every form of the product against the plain loop of ref.
+#include "tensor/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+
+namespace crate {
+namespace {
+
+struct Pair {
+  std::vector<float> f32;
+  std::vector<double> f64;
+  Pair(std::size_t n, uint64_t stream) : f32(n), f64(n) {
+    for (std::size_t i = 0; i < n; ++i) f64[i] = f32[i] = static_cast<float>(Rng(9, Stream::test).normal(stream, i));
+  }
+  Tensor on(DeviceKind kind, Shape shape) {
+    return kind == DeviceKind::cpu ? Tensor{f32.data(), shape, Dtype::f32} : Tensor{f64.data(), shape, Dtype::f64};
+  }
+};
+
+double error(const Pair& c) {
+  double e = 0, size = 0;
+  for (std::size_t i = 0; i < c.f32.size(); ++i) {
+    e += std::pow(c.f32[i] - c.f64[i], 2);
+    size += std::pow(c.f64[i], 2);
+  }
+  return std::sqrt(e / std::max(size, 1e-3));
+}
+
+using Form = std::tuple<std::tuple<int, int, int>, int, bool>;  // m n k; flags; bf16
+class GemmForms : public testing::TestWithParam<Form> {};
+
+TEST_P(GemmForms, AgreeWithThePlainLoop) {
+  const auto [size, flags, bf16] = GetParam();
+  const auto [m, n, k] = size;
+  Device cpu({.bf16_products = bf16, .guard = true}), ref({.kind = DeviceKind::ref});
+  const auto count = [](int64_t a, int64_t b) { return static_cast<std::size_t>(a * b); };
+  Pair a(count(m, k), 1), b(count(k, n), 2), c(count(m, n), 3), bias(count(n, 1), 4), plus(count(m, n), 5);
+  const bool ta = flags & 1, tb = flags & 2, weight = flags & 32;
+  for (int pass = 0; pass < 2; ++pass) {  // the second uses what the first kept, after the weight changed
+    if (pass == 1) {
+      for (std::size_t i = 0; i < b.f32.size(); ++i) b.f64[i] = b.f32[i] = -2 * b.f32[i];
+      weights_changed(cpu);
+    }
+    for (Device* device : {&cpu, &ref}) {
+      const DeviceKind kind = device->kind();
+      Gemm g{.a = a.on(kind, ta ? Shape{k, m} : Shape{m, k}),
+             .b = b.on(kind, tb ? Shape{n, k} : Shape{k, n}),
+             .c = c.on(kind, {m, n}),
+             .trans_a = ta,
+             .trans_b = tb,
+             .alpha = flags & 64 ? 0.25 : 1.0,
+             .add = (flags & 4) != 0,
+             .relu = (flags & 16) != 0,
+             .b_is_weight = weight};
+      if (flags & 8) {
+        g.bias = bias.on(kind, {n});
+        g.plus = plus.on(kind, {m, n});
+      }
+      gemm(*device, g);
+    }
+    // bf16 rounds each input to 8 bits: 2^-9 a term with random signs.
+    EXPECT_LT(error(c), bf16 ? 1e-2 : 2e-6);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GemmForms,
+                         testing::Combine(testing::Values(std::tuple(1, 1, 1), std::tuple(1, 36, 17),
+                                                          std::tuple(13, 7, 5), std::tuple(64, 48, 96),
+                                                          std::tuple(37, 61, 129), std::tuple(200, 33, 64)),
+                                          testing::Range(0, 128), testing::Bool()));
+
+TEST(Gemm, RefusesShapesThatDoNotFit) {
+  Device cpu;
+  Pair a(6, 1), b(6, 2), c(4, 3);
+  const auto cpu_kind = DeviceKind::cpu;
+  EXPECT_THROW(gemm(cpu, {.a = a.on(cpu_kind, {2, 3}), .b = b.on(cpu_kind, {2, 3}), .c = c.on(cpu_kind, {2, 2})}),
+               Error);
+  EXPECT_NO_THROW(gemm(cpu, {.a = a.on(cpu_kind, {2, 3}), .b = b.on(cpu_kind, {3, 2}), .c = c.on(cpu_kind, {2, 2})}));
+}
+
+TEST(Gemm, RowSlicesInParallelGiveTheWhole) {
+  constexpr int64_t m = 301, n = 65, k = 96;
+  for (const bool bf16 : {false, true}) {
+    Device cpu({.bf16_products = bf16});
+    Pair a(m * k, 1), b(k * n, 2), whole(m * n, 3), parts(m * n, 4);
+    const auto kind = DeviceKind::cpu;
+    gemm(cpu, {.a = a.on(kind, {m, k}),
+               .b = b.on(kind, {n, k}),
+               .c = whole.on(kind, {m, n}),
+               .trans_b = true,
+               .b_is_weight = true});
+    parallel_chunks(m, 64, [&](int64_t, int64_t lo, int64_t hi) {
+      gemm(cpu, {.a = a.on(kind, {m, k}).row_slice(lo, hi),
+                 .b = b.on(kind, {n, k}),
+                 .c = parts.on(kind, {m, n}).row_slice(lo, hi),
+                 .trans_b = true,
+                 .b_is_weight = true});
+    });
+    for (std::size_t i = 0; i < parts.f32.size(); ++i) ASSERT_NEAR(parts.f32[i], whole.f32[i], 1e-4) << i;
+  }
+}
+
+}  // namespace
+}  // namespace crate
