@@ -53,9 +53,11 @@ template <class F> [[gnu::always_inline]] inline float largest(int64_t n, F f) {
   return out;
 }
 
-/// e^x for x <= 88; below -87 about 1e-38. Relative error below 2e-7 (x = n ln 2 + r, Taylor-like polynomial in r).
+/// e^x for x <= 88, 0 below -64: what follows never meets denormal numbers, which are up to 100 times slower. Relative
+/// error below 2e-7 (x = n ln 2 + r, a polynomial in r).
 [[gnu::always_inline]] inline float exp(float x) {
-  x = x < -87.0F ? -87.0F : x;
+  const bool vanishes = x < -64.0F;
+  x = vanishes ? -64.0F : x;
   const float shifted = x * 1.44269504F + 12582912.0F;  // 1.5 2^23: the integer part lands in the low mantissa bits
   const int32_t n = std::bit_cast<int32_t>(shifted) - 0x4B400000;
   const float k = shifted - 12582912.0F;
@@ -67,7 +69,7 @@ template <class F> [[gnu::always_inline]] inline float largest(int64_t n, F f) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = (p * r) * r + r + 1.0F;
-  return p * std::bit_cast<float>((n + 127) << 23);
+  return vanishes ? 0.0F : p * std::bit_cast<float>((n + 127) << 23);
 }
 
 /// The standard normal density at x and its integral from -infinity.
