@@ -17,14 +17,15 @@ const AttendKernels<float>& attend_kernels(Isa isa) {
 }
 
 std::size_t attend_scratch(const AttendShape& shape) {
-  // Bounds for the widest vectors: rows in multiples of 16 floats, panels of 64 keys, tiles of 96 x 400, 6 rows of
-  // slack.
-  const auto pp = static_cast<std::size_t>((shape.p + 15) / 16 * 16);
-  const auto n_q = static_cast<std::size_t>(shape.n_q) + 6;
-  const auto n_k = static_cast<std::size_t>(shape.n_k) + 64;
-  const std::size_t whole_head = (5 * n_k + n_q) * pp;
-  const std::size_t tiles = 96 * (3 * pp + 2 * 400);
-  return whole_head + tiles + n_k + 1024;
+  using Limits = attend::TileLimits;
+  const std::ptrdiff_t pp = (shape.p + Limits::lanes - 1) / Limits::lanes * Limits::lanes;
+  const std::ptrdiff_t n_k = shape.n_k + Limits::panel;
+  const std::ptrdiff_t n_q = shape.n_q + Limits::group;
+  const std::ptrdiff_t whole_head = (5 * n_k + n_q) * pp;  // keys, two sets of panels, three gradients
+  const std::ptrdiff_t tiles = Limits::rows * (3 * pp + 2 * Limits::stride);
+  const std::ptrdiff_t few_queries = n_k + 2 * Limits::stride + 2 * pp;
+  const std::ptrdiff_t alignment = 16 * Limits::lanes;
+  return static_cast<std::size_t>(whole_head + tiles + few_queries + alignment);
 }
 
 }  // namespace crate

@@ -7,9 +7,9 @@
 namespace crate::attend {
 namespace {
 
-constexpr float log2_e = 1.44269504088896340736F;
-constexpr float ln_2 = 0.693147180559945309417F;
-constexpr Index few_queries = 2;  // at most so many are not worth packing the keys for
+inline constexpr float log2_e = 1.44269504088896340736F;
+inline constexpr float ln_2 = 0.693147180559945309417F;
+inline constexpr Index few_queries = 2;  // at most so many are not worth packing the keys for
 
 inline float query_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
 
@@ -114,7 +114,7 @@ inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, flo
   }
 }
 
-void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, float* scratch) {
+inline void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, float* scratch) {
   Scratch room(scratch);
   if (s.n_q <= few_queries) return forward_few(s, q, k, v, o, lse, room);
   const Index pp = round_up(s.p, lanes);
@@ -155,7 +155,7 @@ inline void recall(float* scores, Index seen, float lse2) {
   clear_after(scores, seen);
 }
 
-void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, float* to, float* scratch) {
+inline void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, float* to, float* scratch) {
   Scratch room(scratch);
   const Index pp = round_up(s.p, lanes);
   float* keys = room.take(s.n_k * pp);
@@ -235,7 +235,8 @@ inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const 
   return at;
 }
 
-void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, float* scratch) {
+inline void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
+                     float* scratch) {
   const Index pp = round_up(s.p, lanes);
   const Packed at = pack(s, saved, grads, Scratch(scratch));
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
@@ -267,7 +268,7 @@ void backward(const AttendShape& s, const AttendSaved<float>& saved, const Atten
   if (at.d_q != at.d_k) unpack_rows(at.d_q, s.n_q, s.p, grads.d_q, grads.add_q);
 }
 
-constexpr AttendKernels<float> table{
+inline constexpr AttendKernels<float> table{
     forward, pattern, backward, {make_rows, unmake_rows, exclude_rows, unexclude_rows, put_rows}};
 
 }  // namespace

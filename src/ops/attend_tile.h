@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ops/attend_core.h"
+#include "ops/attend_table.h"
 #include "ops/simd.h"
 
 namespace crate::attend {
@@ -17,13 +18,16 @@ using Index = std::ptrdiff_t;
 using Rows = HeadRows<float>;
 using Out = HeadOut<float>;
 
-constexpr int group = 6;                             // rows of a register block
-constexpr int wide = simd::registers == 32 ? 4 : 2;  // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
-constexpr Index panel = wide * lanes;                // keys of a panel
-constexpr Index tile_rows = 96;                      // queries of a tile, whole groups
-constexpr Index tile_keys = 384;                     // keys of a tile, whole panels and groups
-constexpr Index tile_stride =
+inline constexpr int group = 6;                             // rows of a register block
+inline constexpr int wide = simd::registers == 32 ? 4 : 2;  // its vectors a row: 24 or 12 sums, 4 or 2 b, 1 a
+inline constexpr Index panel = wide * lanes;                // keys of a panel
+inline constexpr Index tile_rows = 96;                      // queries of a tile, whole groups
+inline constexpr Index tile_keys = 384;                     // keys of a tile, whole panels and groups
+inline constexpr Index tile_stride =
     tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
+
+static_assert(tile_rows <= TileLimits::rows && tile_stride <= TileLimits::stride && panel <= TileLimits::panel &&
+              group <= TileLimits::group && lanes <= TileLimits::lanes);
 
 constexpr Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
 constexpr Index least(Index a, Index b) { return a < b ? a : b; }

@@ -49,11 +49,13 @@ template <class T> HeadKept<T> kept_of(const Made& m, int64_t task) {
 
 /// f(task, sequence, head, scratch) for every head of every sequence, in parallel where that pays.
 template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
-  constexpr int64_t worth_a_task = 1 << 15;  // multiply-adds: about the cost of waking a thread
+  constexpr double worth_threads = 1 << 20;  // multiply-adds: waking a thread costs about as much as 2^18 of them
   const int64_t heads = m.call.heads;
-  const int64_t size = std::max<int64_t>(1, worth_a_task / (m.n_q * m.n_k * m.p));
+  const int64_t tasks = m.batch * heads;
+  const double work = static_cast<double>(tasks * m.n_q) * static_cast<double>(m.n_k * m.p);
+  const int64_t size = work < worth_threads ? tasks : 1;
   const std::size_t bytes = head_scratch({.n_q = m.n_q, .n_k = m.n_k, .p = m.p}) * sizeof(T);
-  parallel_chunks(m.batch * heads, size, [&](int64_t, int64_t lo, int64_t hi) {
+  parallel_chunks(tasks, size, [&](int64_t, int64_t lo, int64_t hi) {
     const Scratch scratch = run.scratch(bytes);
     for (int64_t task = lo; task < hi; ++task) f(task, task / heads, task % heads, scratch.as<T>());
   });

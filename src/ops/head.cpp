@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <complex>
+#include <vector>
 
 namespace crate {
 namespace {
@@ -134,16 +135,28 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
 }
 
 template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
-  const int64_t half = p / 2;
   constexpr int64_t anchor = 64;  // between exact values the angles advance by products: a few 1e-15 off
+  struct Turn {
+    double angle, step_cos, step_sin, cosine, sine;
+  };
+  const int64_t half = p / 2;
+  std::vector<Turn> turns(static_cast<std::size_t>(half));
   for (int64_t a = 0; a < half; ++a) {
     const double angle = std::pow(base, -2.0 * static_cast<double>(a) / static_cast<double>(p));
-    const std::complex<double> step = std::polar(1.0, angle);
-    std::complex<double> turn = 1.0;
-    for (int64_t i = 0; i < n; ++i, turn *= step) {
-      if (i % anchor == 0) turn = std::polar(1.0, angle * static_cast<double>(i));
-      to[i * p + a] = static_cast<T>(turn.real());
-      to[i * p + half + a] = static_cast<T>(turn.imag());
+    turns[static_cast<std::size_t>(a)] = {angle, std::cos(angle), std::sin(angle), 1.0, 0.0};
+  }
+  for (int64_t i = 0; i < n; ++i, to += p) {
+    for (int64_t a = 0; a < half; ++a) {
+      Turn& turn = turns[static_cast<std::size_t>(a)];
+      if (i % anchor == 0) {
+        turn.cosine = std::cos(turn.angle * static_cast<double>(i));
+        turn.sine = std::sin(turn.angle * static_cast<double>(i));
+      }
+      to[a] = static_cast<T>(turn.cosine);
+      to[half + a] = static_cast<T>(turn.sine);
+      const double next = turn.cosine * turn.step_cos - turn.sine * turn.step_sin;
+      turn.sine = turn.sine * turn.step_cos + turn.cosine * turn.step_sin;
+      turn.cosine = next;
     }
   }
 }

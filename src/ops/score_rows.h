@@ -12,7 +12,7 @@
 
 namespace crate {
 
-constexpr double exclude_eps = 1e-12;
+inline constexpr double exclude_eps = 1e-12;
 
 /// One head's raw rows and what is asked for.
 template <class T> struct ScoreRows {

@@ -13,17 +13,17 @@ namespace crate::simd {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int lanes = 16;
-constexpr int registers = 32;
+inline constexpr int lanes = 16;
+inline constexpr int registers = 32;
 #elif defined(__AVX2__)
-constexpr int lanes = 8;
-constexpr int registers = 16;
+inline constexpr int lanes = 8;
+inline constexpr int registers = 16;
 #elif defined(__aarch64__)
-constexpr int lanes = 4;
-constexpr int registers = 32;
+inline constexpr int lanes = 4;
+inline constexpr int registers = 32;
 #else
-constexpr int lanes = 4;
-constexpr int registers = 16;
+inline constexpr int lanes = 4;
+inline constexpr int registers = 16;
 #endif
 
 using Vec = float __attribute__((vector_size(lanes * sizeof(float))));
