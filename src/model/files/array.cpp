@@ -32,12 +32,12 @@ constexpr std::array<DtypeRow, 11> dtypes = {{{FileDtype::boolean, "BOOL", 1},
 
 const DtypeRow& row_of(FileDtype dtype) { return dtypes[static_cast<std::size_t>(dtype)]; }
 
+// Exact, NaN with its sign and payload too: the exponent moves from bias 15 to bias 127, the mantissa 13 bits up.
 float from_half(uint16_t h) {
-  const int exponent = (h >> 10) & 31, mantissa = h & 1023;
-  const float sign = (h & 0x8000) ? -1.0F : 1.0F;
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), -24);
-  if (exponent == 31) return mantissa ? std::nanf("") : sign * INFINITY;
-  return sign * std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  const uint32_t sign = (h & 0x8000U) << 16, exponent = (h >> 10) & 31U, mantissa = h & 1023U;
+  if (exponent == 0) return std::copysign(static_cast<float>(mantissa) * 0x1p-24F, std::bit_cast<float>(sign));
+  const uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
 }
 
 float from_bf16(uint16_t h) { return std::bit_cast<float>(static_cast<uint32_t>(h) << 16); }

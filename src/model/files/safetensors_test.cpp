@@ -44,10 +44,12 @@ TEST(Safetensors, RoundTrip) {
 }
 
 TEST(Safetensors, WidensHalvesExactly) {
-  const std::vector<uint16_t> half = {0x3C00, 0xC000, 0x0001, 0x7C00}, brain = {0x3F80, 0xC040, 0x0000, 0x7F80};
+  const std::vector<uint16_t> half = {0x3C00, 0xC000, 0x0001, 0x7C00, 0x7BFF, 0x0400, 0x83FF, 0xFC00},
+                              brain = {0x3F80, 0xC040, 0x0000, 0x7F80};
   const auto bytes = std::as_bytes(std::span(half));
-  const Array h = make_array(FileDtype::f16, {4}, {bytes.begin(), bytes.end()});
-  EXPECT_EQ(h.to_f32(), (std::vector<float>{1.0F, -2.0F, 0x1p-24F, INFINITY}));
+  const Array h = make_array(FileDtype::f16, {8}, {bytes.begin(), bytes.end()});
+  EXPECT_EQ(h.to_f32(),
+            (std::vector<float>{1.0F, -2.0F, 0x1p-24F, INFINITY, 65504.0F, 0x1p-14F, -1023 * 0x1p-24F, -INFINITY}));
   const auto brain_bytes = std::as_bytes(std::span(brain));
   EXPECT_EQ(make_array(FileDtype::bf16, {2, 2}, {brain_bytes.begin(), brain_bytes.end()}).to_f64(),
             (std::vector<double>{1.0, -3.0, 0.0, INFINITY}));
