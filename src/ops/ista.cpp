@@ -19,23 +19,25 @@ void encode_ref(Device&, const IstaCall& c) {
 
 void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_t lo, int64_t hi) {
   const bool keep = !c.resids.empty();
+  const int64_t d = c.v.cols();
   const double eta = *c.eta.as<float>();
-  const ScratchMatrix scratch(device, keep ? 0 : hi - lo, c.v.cols());
+  const ScratchMatrix own_r(device, keep ? 0 : hi - lo, d), own_z(device, keep ? 0 : 2 * (hi - lo), d);
   const Tensor v = c.v.row_slice(lo, hi), code = c.code.row_slice(lo, hi);
   Tensor z = v;
   for (int s = 0; s < c.steps; ++s) {
     const bool last = s + 1 == c.steps;
-    const Tensor r = keep ? c.resids[s].row_slice(lo, hi) : *scratch;
-    const Tensor next = last && c.pre ? c.pre.row_slice(lo, hi) : !last && keep ? c.earlier[s].row_slice(lo, hi) : code;
-    const bool in_place = next.data == z.data;
+    const Tensor r = keep ? c.resids[s].row_slice(lo, hi) : *own_r;
+    const int64_t half = s % 2 * (hi - lo);  // never in place: the order of additions must not depend on who listens
+    const Tensor next = last   ? (c.pre ? c.pre : c.code).row_slice(lo, hi)
+                        : keep ? c.earlier[s].row_slice(lo, hi)
+                               : own_z->row_slice(half, half + hi - lo);
     gemm(device, {.a = z, .b = c.dict, .c = r, .trans_b = true, .alpha = -1, .plus = v, .b_is_weight = true});
     gemm(device, {.a = r,
                   .b = c.dict,
                   .c = next,
                   .alpha = eta,
-                  .add = in_place,
                   .bias = shift,
-                  .plus = in_place ? Tensor{} : z,
+                  .plus = z,
                   .relu = !(last && c.pre),
                   .b_is_weight = true});
     z = next;

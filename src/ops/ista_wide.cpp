@@ -17,12 +17,14 @@ void forward_ref(Device&, const IstaWideCall& c) {
   visit_ref(c.v.dtype, [&](auto zero) { ref::ista_wide<decltype(zero)>(c); });
 }
 
-// Rows of `t` when it is kept, else the thread's own memory.
-Tensor rows_or(const Tensor& t, int64_t lo, int64_t hi, const ScratchMatrix& own) {
-  return t ? t.row_slice(lo, hi) : *own;
+// Where the code after step s + 1 goes: into c.codes when it is kept, else into one half of the thread's own memory,
+// the other half holding the code before it. Never in place: the order of additions must not depend on who listens.
+Tensor code_rows(const IstaWideCall& c, int s, int64_t lo, int64_t hi, const ScratchMatrix& own) {
+  if (c.codes[s]) return c.codes[s].row_slice(lo, hi);
+  return s % 2 == 0 ? own->row_slice(0, hi - lo) : own->row_slice(hi - lo, 2 * (hi - lo));
 }
 
-// z_steps of the rows lo..hi, into c.codes where kept, else into `own`.
+// z_steps of the rows lo..hi.
 Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, const ScratchMatrix& own, int64_t lo,
                     int64_t hi) {
   const double eta = *c.eta.as<float>();
@@ -35,22 +37,20 @@ Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, 
       gemm(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
     }
     const bool to_pre = s + 1 == c.steps && c.pre;
-    const Tensor next = to_pre ? c.pre.row_slice(lo, hi) : rows_or(c.codes[s], lo, hi, own);
-    const bool in_place = z && next.data == z.data;
+    const Tensor next = to_pre ? c.pre.row_slice(lo, hi) : code_rows(c, s, lo, hi, own);
     gemm(device, {.a = r,
                   .b = c.dict,
                   .c = next,
                   .trans_b = true,
                   .alpha = eta,
-                  .add = in_place,
                   .bias = shift,
-                  .plus = in_place ? Tensor{} : z,
+                  .plus = z,
                   .relu = !to_pre,
                   .b_is_weight = true});
     z = next;
   }
   if (!c.pre) return z;
-  const Tensor code = rows_or(c.codes.back(), lo, hi, own);
+  const Tensor code = code_rows(c, c.steps - 1, lo, hi, own);
   relu_rows(z, code);
   return code;
 }
@@ -69,7 +69,7 @@ void forward_cpu(Device& device, const IstaWideCall& c) {
   bool all_kept = true;
   for (const Tensor& code : c.codes) all_kept = all_kept && code;
   parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
-    const ScratchMatrix own(device, all_kept ? 0 : hi - lo, m);
+    const ScratchMatrix own(device, all_kept ? 0 : 2 * (hi - lo), m);
     const Tensor code = encode_chunk(device, c, shift.tensor(), own, lo, hi);
     if (!c.watch) read_out(device, c, code, lo, hi);
   });

@@ -21,7 +21,7 @@ CRATE_CLONES void mask_row_and_sum(const float* d_z, const float* z, float* g, f
 
 CRATE_CLONES void relu_numbers(const float* pre, float* z, int64_t n) {
 #pragma omp simd
-  for (int64_t j = 0; j < n; ++j) z[j] = pre[j] > 0 ? pre[j] : 0.0F;
+  for (int64_t j = 0; j < n; ++j) z[j] = pre[j] <= 0 ? 0.0F : pre[j];
 }
 
 CRATE_CLONES float dot(const float* a, const float* b, int64_t n) {

