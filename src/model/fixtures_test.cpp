@@ -146,8 +146,9 @@ TEST_P(Fixtures, GreedyContinuation) {
   EXPECT_EQ(text, expected);
 }
 
-TEST_P(Fixtures, Steering) {
-  if (!is_white_box(GetParam().family)) GTEST_SKIP() << "the reference steers white boxes only";
+class SteeredFixtures : public Fixtures {};  // the reference steers white boxes only
+
+TEST_P(SteeredFixtures, OneChannelSetEverywhere) {
   const std::string& notes = file.metadata.at("notes");
   const std::size_t from = notes.find("out/logits_steer_ista: channel ");
   int channel = -1, layer = -1;
@@ -162,18 +163,21 @@ TEST_P(Fixtures, Steering) {
   expect_near(logits(&coords), "out/logits_steer_attn");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Fixtures,
-                         testing::Values(Subject{"crate_gpt_s", Family::crate_gpt, DeviceKind::ref},
-                                         Subject{"crate_gpt_s", Family::crate_gpt, DeviceKind::cpu},
-                                         Subject{"crate_lm_s", Family::crate_lm, DeviceKind::ref},
-                                         Subject{"crate_lm_s", Family::crate_lm, DeviceKind::cpu},
-                                         Subject{"gpt_relu_s", Family::gpt_relu, DeviceKind::ref},
-                                         Subject{"gpt_relu_s", Family::gpt_relu, DeviceKind::cpu},
-                                         Subject{"gpt2_s", Family::gpt2, DeviceKind::ref},
-                                         Subject{"gpt2_s", Family::gpt2, DeviceKind::cpu}),
-                         [](const auto& info) {
-                           return std::string(info.param.name) + "_" + name_of(info.param.device);
-                         });
+std::string title(const testing::TestParamInfo<Subject>& info) {
+  return std::string(info.param.name) + "_" + name_of(info.param.device);
+}
+
+constexpr DeviceKind ref = DeviceKind::ref, cpu = DeviceKind::cpu;
+const auto white =
+    testing::Values(Subject{"crate_gpt_s", Family::crate_gpt, ref}, Subject{"crate_gpt_s", Family::crate_gpt, cpu},
+                    Subject{"crate_lm_s", Family::crate_lm, ref}, Subject{"crate_lm_s", Family::crate_lm, cpu});
+const auto twins =
+    testing::Values(Subject{"gpt_relu_s", Family::gpt_relu, ref}, Subject{"gpt_relu_s", Family::gpt_relu, cpu},
+                    Subject{"gpt2_s", Family::gpt2, ref}, Subject{"gpt2_s", Family::gpt2, cpu});
+
+INSTANTIATE_TEST_SUITE_P(White, Fixtures, white, title);
+INSTANTIATE_TEST_SUITE_P(Twins, Fixtures, twins, title);
+INSTANTIATE_TEST_SUITE_P(White, SteeredFixtures, white, title);
 
 }  // namespace
 }  // namespace crate
