@@ -106,7 +106,8 @@ TEST_P(Models, DecodingWithACacheGivesTheSameLogits) {
   }
 }
 
-TEST_P(Models, RecomputationChangesNothing) {
+// Rounding may differ: a step of ista adds its three terms in another order when its code is not kept.
+TEST_P(Models, RecomputationGivesTheSameGradients) {
   std::vector<std::vector<double>> kept;
   for (const bool recompute : {false, true}) {
     Device device;
@@ -121,7 +122,7 @@ TEST_P(Models, RecomputationChangesNothing) {
       if (!recompute)
         kept.push_back(numbers_of(p.grad));
       else
-        EXPECT_EQ(numbers_of(p.grad), kept[i++]) << p.name;
+        EXPECT_LT(relative_error(numbers_of(p.grad), kept[i++]), 2e-6) << p.name;
     }
   }
 }
