@@ -13,8 +13,8 @@ namespace crate::cli {
 
 /// Options every command has.
 struct Common {
-  bool json = false;          // one JSON object on stdout, nothing else there
-  int threads = 0;            // 0: all cores
+  bool json = false;  // one JSON object on stdout, nothing else there
+  int threads = 0;    // 0: all cores
   std::string device = "cpu";
   uint64_t seed = 1;
 
@@ -24,7 +24,8 @@ struct Common {
 /// A subcommand with the common options; `example` ends its help.
 CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common);
 
-/// True when Ctrl-C was pressed since the program began. The first press asks for an orderly stop, the second ends at once.
+/// True when Ctrl-C was pressed since the program began. The first press asks for an orderly stop, the second ends at
+/// once.
 const std::atomic<bool>& interrupted();
 void watch_interrupts();
 

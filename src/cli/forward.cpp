@@ -95,7 +95,8 @@ void run(const Options& o) {
   }
   if (targets) {
     wanted = tokens_from(*targets, "targets");
-    require(targets->shape == tokens->shape, "targets must be {} like the tokens, came {}", tokens->shape_str(), targets->shape_str());
+    require(targets->shape == tokens->shape, "targets must be {} like the tokens, came {}", tokens->shape_str(),
+            targets->shape_str());
     if (o.grad) model->store().allocate_grads();
     Run run(device, {.record = o.grad, .trace = o.trace});
     const CrossEntropy loss = model->loss(run, in, {wanted.data(), shape, Dtype::i32});
@@ -120,11 +121,14 @@ void run(const Options& o) {
 
 void add_forward(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "forward", "run a model on tokens from a file; write logits, loss, inner values, gradients",
-                            "crate forward out/m --in batch.safetensors --out result.safetensors --taps 'blocks.*.ista.code' --grad", *o);
+  CLI::App* c = add_command(
+      app, "forward", "run a model on tokens from a file; write logits, loss, inner values, gradients",
+      "crate forward out/m --in batch.safetensors --out result.safetensors --taps 'blocks.*.ista.code' --grad", *o);
   c->add_option("model", o->model, "model directory")->required();
-  c->add_option("--in", o->in, "safetensors with `tokens` I32/I64 (b, n) and, for a loss, `targets` (-1: not counted)")->required();
-  c->add_option("--out", o->out, "safetensors to write: logits, loss, tap/<site>, grad/<name>; F64 with --device ref")->required();
+  c->add_option("--in", o->in, "safetensors with `tokens` I32/I64 (b, n) and, for a loss, `targets` (-1: not counted)")
+      ->required();
+  c->add_option("--out", o->out, "safetensors to write: logits, loss, tap/<site>, grad/<name>; F64 with --device ref")
+      ->required();
   c->add_option("--taps", o->taps, "sites to write, as a glob: 'blocks.*.mssa.pattern'");
   c->add_flag("--grad", o->grad, "also the gradient of the loss for every parameter");
   c->add_flag("--official-names", o->official, "gradients under the authors' names");

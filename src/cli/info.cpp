@@ -37,22 +37,25 @@ Work work_of(const ModelConfig& full) {
     const CrossEntropy loss = model.loss(run, in, in);
     run.backward(loss.loss);
     const auto per = static_cast<double>(n);
-    return Work{run.forward_cost().flops / per, (run.forward_cost().flops + run.backward_cost().flops) / per, run.forward_cost().bytes / per};
+    return Work{run.forward_cost().flops / per, (run.forward_cost().flops + run.backward_cost().flops) / per,
+                run.forward_cost().bytes / per};
   };
   const Work one = measure(c);
   c.layers = 2;
   const Work two = measure(c);
   const auto rest = static_cast<double>(full.layers - 1);
   const auto line = [&](double a, double b) { return a + rest * (b - a); };
-  // Attention grows with the context: 2 n d a token and layer on average, causal; three and a half times that in training.
-  const double longer = 2.0 * static_cast<double>(full.context - std::min<int64_t>(full.context, 64)) * static_cast<double>(full.dim) *
-                        static_cast<double>(full.layers);
-  return {line(one.forward_flops, two.forward_flops) + longer, line(one.training_flops, two.training_flops) + 3.5 * longer,
-          line(one.forward_bytes, two.forward_bytes)};
+  // Attention grows with the context: 2 n d a token and layer on average, causal; three and a half times that in
+  // training.
+  const double longer = 2.0 * static_cast<double>(full.context - std::min<int64_t>(full.context, 64)) *
+                        static_cast<double>(full.dim) * static_cast<double>(full.layers);
+  return {line(one.forward_flops, two.forward_flops) + longer,
+          line(one.training_flops, two.training_flops) + 3.5 * longer, line(one.forward_bytes, two.forward_bytes)};
 }
 
 void run(const Options& o) {
-  require(o.model.empty() != o.preset_name.empty(), "give a model directory or --preset NAME (known: {})", fmt::join(preset_names(), ", "));
+  require(o.model.empty() != o.preset_name.empty(), "give a model directory or --preset NAME (known: {})",
+          fmt::join(preset_names(), ", "));
   const ModelConfig config = o.preset_name.empty() ? load_config(o.model) : preset(o.preset_name);
   Device device;
   const LanguageModel model(device, config);
@@ -79,19 +82,24 @@ void run(const Options& o) {
   fmt::print("{}  {}\n", bold(name_of(config.family)), o.preset_name.empty() ? o.model : o.preset_name);
   fmt::print("  parameters      {} ({:.2f} M without the position table, as papers count)\n", model.parameters(),
              1e-6 * static_cast<double>(model.parameters_without_positions()));
-  fmt::print("  layers {}, width {}, heads {}, context {}, vocabulary {}\n", config.layers, config.dim, config.heads, config.context, config.vocab);
-  fmt::print("  a token         {}FLOP forward, {}FLOP training\n", short_number(work.forward_flops), short_number(work.training_flops));
-  fmt::print("  memory          {}B weights, {} B of cache a token while decoding\n", short_number(4.0 * static_cast<double>(model.parameters())), cache);
+  fmt::print("  layers {}, width {}, heads {}, context {}, vocabulary {}\n", config.layers, config.dim, config.heads,
+             config.context, config.vocab);
+  fmt::print("  a token         {}FLOP forward, {}FLOP training\n", short_number(work.forward_flops),
+             short_number(work.training_flops));
+  fmt::print("  memory          {}B weights, {} B of cache a token while decoding\n",
+             short_number(4.0 * static_cast<double>(model.parameters())), cache);
   if (!hash.empty()) fmt::print("  sha256          {}\n", hash);
   fmt::print("\n{}\n{:<32} {:>18} {:>12}\n", to_json(config), "tensor", "shape", "numbers");
-  for (const Param& p : model.store().all()) fmt::print("{:<32} {:>18} {:>12}\n", p.name, p.value.shape.str(), p.value.numel());
+  for (const Param& p : model.store().all())
+    fmt::print("{:<32} {:>18} {:>12}\n", p.name, p.value.shape.str(), p.value.numel());
 }
 
 }  // namespace
 
 void add_info(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  CLI::App* c = add_command(app, "info", "parameters, configuration, work and memory of a model", "crate info --preset crate-lm-12l", *o);
+  CLI::App* c = add_command(app, "info", "parameters, configuration, work and memory of a model",
+                            "crate info --preset crate-lm-12l", *o);
   c->add_option("model", o->model, "model directory");
   c->add_option("--preset", o->preset_name, "a size by name instead of a directory");
   c->callback([o] { run(*o); });

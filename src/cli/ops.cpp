@@ -38,16 +38,22 @@ int check(const Options& o, CheckResult (*what)(const OpCase&), nlohmann::json& 
 
 void bench(const Options& o, nlohmann::json& lines) {
   if (!o.json) {
-    fmt::print("{:<16} {:<28} {:>10} {:>9} {:>8} {:>10} {:>9} {:>8}\n", "operator", "case", "ms", "GFLOP/s", "GB/s", "back ms", "GFLOP/s", "GB/s");
+    fmt::print("{:<16} {:<28} {:>10} {:>9} {:>8} {:>10} {:>9} {:>8}\n", "operator", "case", "ms", "GFLOP/s", "GB/s",
+               "back ms", "GFLOP/s", "GB/s");
   }
   for (const OpCase& c : chosen(o)) {
     if (!c.bench_only) continue;
     const BenchResult r = bench_op(c, o.repeats);
-    lines.push_back({{"op", c.op}, {"case", c.name}, {"forward_ms", r.forward_ms}, {"backward_ms", r.backward_ms},
-                     {"forward_gflops", 1e-6 * r.forward.flops / r.forward_ms}, {"backward_gflops", 1e-6 * r.backward.flops / r.backward_ms}});
+    lines.push_back({{"op", c.op},
+                     {"case", c.name},
+                     {"forward_ms", r.forward_ms},
+                     {"backward_ms", r.backward_ms},
+                     {"forward_gflops", 1e-6 * r.forward.flops / r.forward_ms},
+                     {"backward_gflops", 1e-6 * r.backward.flops / r.backward_ms}});
     if (o.json) continue;
-    fmt::print("{:<16} {:<28} {:>10.3f} {:>9.1f} {:>8.1f} {:>10.3f} {:>9.1f} {:>8.1f}\n", c.op, c.name, r.forward_ms, 1e-6 * r.forward.flops / r.forward_ms,
-               1e-6 * r.forward.bytes / r.forward_ms, r.backward_ms, 1e-6 * r.backward.flops / r.backward_ms, 1e-6 * r.backward.bytes / r.backward_ms);
+    fmt::print("{:<16} {:<28} {:>10.3f} {:>9.1f} {:>8.1f} {:>10.3f} {:>9.1f} {:>8.1f}\n", c.op, c.name, r.forward_ms,
+               1e-6 * r.forward.flops / r.forward_ms, 1e-6 * r.forward.bytes / r.forward_ms, r.backward_ms,
+               1e-6 * r.backward.flops / r.backward_ms, 1e-6 * r.backward.bytes / r.backward_ms);
   }
 }
 
@@ -57,8 +63,11 @@ void support(const Options& o, nlohmann::json& lines) {
     if (c.op == last || c.bench_only) continue;
     last = c.op;
     nlohmann::json line = {{"op", c.op}};
-    for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu, DeviceKind::cuda}) line[name_of(kind)] = runs_on(c, kind);
-    if (!o.json) fmt::print("{:<16} ref {:<4} cpu {:<4} cuda {}\n", c.op, line["ref"] ? "yes" : "no", line["cpu"] ? "yes" : "no", line["cuda"] ? "yes" : "no");
+    for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu, DeviceKind::cuda})
+      line[name_of(kind)] = runs_on(c, kind);
+    if (!o.json)
+      fmt::print("{:<16} ref {:<4} cpu {:<4} cuda {}\n", c.op, line["ref"] ? "yes" : "no", line["cpu"] ? "yes" : "no",
+                 line["cuda"] ? "yes" : "no");
     lines.push_back(line);
   }
 }
@@ -66,10 +75,14 @@ void support(const Options& o, nlohmann::json& lines) {
 void run(const Options& o) {
   nlohmann::json lines = nlohmann::json::array();
   int failed = 0;
-  if (o.mode == "test") failed = check(o, check_values, lines);
-  else if (o.mode == "grad") failed = check(o, check_gradients, lines);
-  else if (o.mode == "bench") bench(o, lines);
-  else support(o, lines);
+  if (o.mode == "test")
+    failed = check(o, check_values, lines);
+  else if (o.mode == "grad")
+    failed = check(o, check_gradients, lines);
+  else if (o.mode == "bench")
+    bench(o, lines);
+  else
+    support(o, lines);
   if (o.json) fmt::print("{}\n", nlohmann::json{{"mode", o.mode}, {"failed", failed}, {"cases", lines}}.dump());
   require(failed == 0, "{} operator cases failed", failed);
 }
@@ -83,7 +96,9 @@ void add_ops(CLI::App& app) {
       ->required()
       ->check(CLI::IsMember({"test", "grad", "bench", "support"}));
   c->add_option("name", o->name, "one operator (default: all)");
-  c->add_option("--repeats", o->repeats, "bench: runs, the median counts")->capture_default_str()->check(CLI::PositiveNumber);
+  c->add_option("--repeats", o->repeats, "bench: runs, the median counts")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   c->callback([o] { run(*o); });
 }
 
