@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <deque>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -43,24 +44,30 @@ void put_model(DirectoryWriter& directory, const LanguageModel& model) {
 void save_model(const std::string& folder, const LanguageModel& model,
                 const std::map<std::string, std::string>& extra) {
   DirectoryWriter directory(folder);
+  directory.replace_all();
   put_model(directory, model);
   for (const auto& [name, content] : extra) directory.text(name, content);
   directory.commit();
 }
 
-void fill_parameters(LanguageModel& model, const ArrayMap& arrays, const std::string& where) {
-  for (Param& p : model.store().all()) {
-    const auto it = arrays.find(p.name);
-    require(it != arrays.end(), "{} has no tensor {}; does its config.json belong to it?", where, p.name);
-    std::vector<int64_t> shape;
-    for (int i = 0; i < p.value.shape.rank(); ++i) shape.push_back(p.value.shape[i]);
-    require(it->second.shape == shape, "{}: tensor {} must be {}, came {}", where, p.name, p.value.shape.str(),
+void check_parameters(const ModelConfig& config, const ArrayMap& arrays, const std::string& where) {
+  std::set<std::string> known;
+  for (const auto& [name, shape] : parameter_shapes(config)) {
+    known.insert(name);
+    const auto it = arrays.find(name);
+    require(it != arrays.end(), "{} has no tensor {}; does its config.json belong to it?", where, name);
+    require(it->second.shape_str() == shape.str(),
+            "{}: tensor {} must be {}, came {}; does its config.json belong to it?", where, name, shape.str(),
             it->second.shape_str());
-    read_into(p.value, it->second, where + ": tensor " + p.name);
   }
   for (const auto& [name, array] : arrays) {
-    require(model.store().has(name), "{} has a tensor {} that this model does not know", where, name);
+    require(known.contains(name), "{} has a tensor {} that its config.json does not explain", where, name);
   }
+}
+
+void fill_parameters(LanguageModel& model, const ArrayMap& arrays, const std::string& where) {
+  check_parameters(model.config(), arrays, where);
+  for (Param& p : model.store().all()) read_into(p.value, arrays.at(p.name), where + ": tensor " + p.name);
   model.store().values_changed();
 }
 
@@ -70,11 +77,20 @@ ModelConfig load_config(const std::string& folder) {
 }
 
 std::unique_ptr<LanguageModel> load_model(Device& device, const std::string& folder) {
-  const DirectoryReader directory(folder);
-  auto model = std::make_unique<LanguageModel>(device, load_config(folder));
-  const std::string path = directory.path("model.safetensors");
-  fill_parameters(*model, read_safetensors(path).tensors, path);
-  return model;
+  for (int attempt = 0;; ++attempt) {
+    const DirectoryReader directory(folder);
+    try {
+      const std::string config_path = directory.path("config.json"), path = directory.path("model.safetensors");
+      const ModelConfig config = config_from_json(read_text_file(config_path), config_path);
+      const ArrayMap arrays = read_safetensors(path).tensors;
+      check_parameters(config, arrays, path);  // before a wrong config.json asks for all memory there is
+      auto model = std::make_unique<LanguageModel>(device, config);
+      fill_parameters(*model, arrays, path);
+      return model;
+    } catch (const Error&) {
+      if (attempt == 3 || !directory.is_outdated()) throw;
+    }
+  }
 }
 
 }  // namespace crate

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -44,6 +45,16 @@ void finish_renames(const std::string& folder, const std::map<std::string, std::
   }
 }
 
+// "NAME.new.123.tmp", "complete.json.123.tmp": what a process leaves when it is killed while it writes.
+void clear_leftovers(const std::string& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path name = entry.path().filename();
+    const fs::path target = name.stem().stem();
+    const bool ours = target == mark || target.extension() == ".new";
+    if (name.extension() == ".tmp" && ours && entry.is_regular_file()) fs::remove(entry.path());
+  }
+}
+
 }  // namespace
 
 bool is_complete_directory(const std::string& folder) { return fs::is_regular_file(in(folder, mark)); }
@@ -52,6 +63,7 @@ DirectoryWriter::DirectoryWriter(const std::string& folder) : folder_(folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   require(!error, "cannot create the folder {}: {}", folder, error.message());
+  clear_leftovers(folder);
   if (!is_complete_directory(folder)) return;
   hashes_ = read_mark(folder);
   finish_renames(folder, hashes_);
@@ -73,10 +85,17 @@ void DirectoryWriter::tensors(const std::string& name, const std::vector<TensorT
   note(name);
 }
 
+void DirectoryWriter::replace_all() {
+  for (const auto& [name, hash] : std::exchange(hashes_, {})) dropped_.push_back(name);
+}
+
 void DirectoryWriter::commit() {
   write_atomically(in(folder_, mark), json({{"format", "crate"}, {"files", hashes_}}).dump(2) + "\n");
   for (const std::string& name : written_) rename_durably(in(folder_, name) + ".new", in(folder_, name));
   written_.clear();
+  for (const std::string& name : std::exchange(dropped_, {})) {
+    if (!hashes_.contains(name)) fs::remove(in(folder_, name));
+  }
 }
 
 DirectoryReader::DirectoryReader(const std::string& folder) : folder_(folder) {
@@ -86,6 +105,8 @@ DirectoryReader::DirectoryReader(const std::string& folder) : folder_(folder) {
   hashes_ = read_mark(folder);
 }
 
+bool DirectoryReader::is_outdated() const { return read_mark(folder_) != hashes_; }
+
 const std::string& DirectoryReader::hash(const std::string& name) const {
   const auto it = hashes_.find(name);
   require(it != hashes_.end(), "{} has no {}", folder_, name);
@@ -93,9 +114,13 @@ const std::string& DirectoryReader::hash(const std::string& name) const {
 }
 
 std::string DirectoryReader::path(const std::string& name) const {
-  const std::string &expected = hash(name), usual = in(folder_, name);
+  const std::string &expected = hash(name), usual = in(folder_, name), fresh = usual + ".new";
   if (matches(usual, expected)) return usual;
-  if (matches(usual + ".new", expected)) return usual + ".new";
+  try {
+    if (matches(fresh, expected)) return fresh;
+  } catch (const Error&) {  // it was renamed while we looked
+  }
+  if (matches(usual, expected)) return usual;
   fail("{} {}: restore it from a copy, or train again", usual,
        fs::exists(usual) ? "does not have the hash recorded when it was written (damaged or changed)" : "is missing");
 }

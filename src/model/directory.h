@@ -17,13 +17,16 @@ namespace crate {
 
 class DirectoryWriter {
  public:
-  /// Creates the folder if needed and finishes a commit that was interrupted. Throws Error.
+  /// Creates the folder if needed, finishes a commit that was interrupted and clears away what a killed process left.
+  /// One writer at a time. Throws Error.
   explicit DirectoryWriter(const std::string& folder);
 
   void text(const std::string& name, std::string_view content);
   void tensors(const std::string& name, const std::vector<TensorToWrite>& tensors,
                const std::map<std::string, std::string>& metadata = {});
-  /// Files of earlier generations that were not written again stay part of the directory.
+  /// The coming generation begins empty: files of the one before that are not written again will be deleted. Without
+  /// this they stay part of the directory.
+  void replace_all();
   void commit();
 
  private:
@@ -31,6 +34,7 @@ class DirectoryWriter {
   std::string folder_;
   std::map<std::string, std::string> hashes_;  // of all files of the coming generation
   std::vector<std::string> written_;
+  std::vector<std::string> dropped_;
 };
 
 /// The committed files of a directory.
@@ -44,6 +48,8 @@ class DirectoryReader {
   std::string path(const std::string& name) const;
   const std::string& hash(const std::string& name) const;
   const std::string& folder() const { return folder_; }
+  /// True when a writer has committed another generation since this reader looked.
+  bool is_outdated() const;
 
  private:
   std::string folder_;

@@ -10,6 +10,7 @@ namespace {
 struct Size {
   const char* suffix;
   int64_t dim, heads, layers, vocab, context;
+  bool bias = true;
 };
 
 struct Row {
@@ -27,13 +28,16 @@ std::vector<Row> table() {
                                    {"3l", 128, 4, 3, padded, 1024},
                                    {"6l", 768, 12, 6, padded, 1024},
                                    {"12l", 768, 12, 12, padded, 1024}};
+  // The published sizes of the twins come out without biases, the default of nanoGPT's training configuration.
+  std::vector<Size> paper_twins = paper;
+  for (Size& size : paper_twins) size.bias = false;
   const std::vector<Size> crate_gpt = {{"base", 768, 12, 12, padded, 1024}, {"large", 1280, 20, 36, padded, 1024}};
   const std::vector<Size> gpt2 = {{"base", 768, 12, 12, 50257, 1024},
                                   {"medium", 1024, 16, 24, 50257, 1024},
                                   {"large", 1280, 20, 36, 50257, 1024},
                                   {"xl", 1600, 25, 48, 50257, 1024}};
   std::vector<Row> rows = {
-      {Family::crate_gpt, crate_gpt}, {Family::crate_lm, paper}, {Family::gpt2, gpt2}, {Family::gpt_relu, paper}};
+      {Family::crate_gpt, crate_gpt}, {Family::crate_lm, paper}, {Family::gpt2, gpt2}, {Family::gpt_relu, paper_twins}};
   for (Row& row : rows) row.sizes.insert(row.sizes.end(), bytes.begin(), bytes.end());
   return rows;
 }
@@ -57,6 +61,7 @@ ModelConfig preset(std::string_view name) {
       config.layers = size.layers;
       config.vocab = size.vocab;
       config.context = size.context;
+      config.bias = size.bias;
       return config;
     }
   }

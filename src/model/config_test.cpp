@@ -1,0 +1,145 @@
+// Configurations: JSON both ways, what is refused, presets and their sizes.
+#include "model/config.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "model/parameters.h"
+#include "model/presets.h"
+#include "testing/models.h"
+
+namespace crate {
+namespace {
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+std::string refusal_of(const std::string& json) {
+  return message_of([&] { config_from_json(json, "m/config.json"); });
+}
+
+TEST(Config, WritesWhatItReads) {
+  for (const ModelCase& c : small_models()) {
+    const std::string text = to_json(c.config);
+    EXPECT_EQ(to_json(config_from_json(text, "test")), text) << c.name;
+  }
+}
+
+TEST(Config, LeavesWhatIsNotGivenAtItsDefault) {
+  const ModelConfig c =
+      config_from_json(R"({"family": "crate_gpt", "dim": 64, "eta": 0.2, "lambda": [0.1, 0, 0.2, 1]})", "test");
+  EXPECT_EQ(c.family, Family::crate_gpt);
+  EXPECT_EQ(c.dim, 64);
+  EXPECT_EQ(c.layers, ModelConfig{}.layers);
+  EXPECT_EQ(c.eta_of(3), 0.2);
+  EXPECT_EQ(c.lambda_of(3), 1);
+  EXPECT_EQ(c.n_atoms(), 64);
+  EXPECT_EQ(c.steps(), 1);
+  EXPECT_FALSE(c.final_norm());
+}
+
+TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {R"({"family": "crate-lm", "dmi": 64})", "m/config.json: unknown key 'dmi'"},
+      {R"({"dim": 64})", "m/config.json names no 'family'"},
+      {R"([1])", "m/config.json is not a JSON object"},
+      {R"({"family": "crate-lm")", "m/config.json is not a JSON object"},
+      {R"({"family": "vit"})", "unknown family 'vit'"},
+      {R"({"family": 3})", "'family' must be a name"},
+      {R"({"family": "crate-lm", "dim": "wide"})", "'dim' cannot be \"wide\""},
+      {R"({"family": "crate-lm", "dim": 1.5})", "expected a whole number, came 1.5"},
+      {R"({"family": "crate-lm", "ista_steps": 4294967297})", "too large"},
+      {R"({"family": "crate-lm", "dim": 18446744073709551615})", "too large"},
+      {R"({"family": "crate-lm", "dim": 0})", "dim must lie in"},
+      {R"({"family": "crate-lm", "layers": -1})", "layers must lie in"},
+      {R"({"family": "crate-lm", "dim": 100, "heads": 3})", "dim 100 must be a multiple of heads 3"},
+      {R"({"family": "crate-lm", "dim": 6, "heads": 2, "rotary": true})", "even head width"},
+      {R"({"family": "crate-lm", "eta": 0})", "eta must be > 0"},
+      {R"({"family": "crate-lm", "lambda": -0.1})", "lambda must be >= 0"},
+      {R"({"family": "crate-lm", "eta": [0.1, 0.2]})", "eta must hold 1 or 4 numbers, came 2"},
+      {R"({"family": "crate-lm", "eta": []})", "eta must hold 1 or 4 numbers, came 0"},
+      {R"({"family": "crate-lm", "dropout": 1})", "dropout must lie in [0, 1)"},
+      {R"({"family": "crate-lm", "norm_eps": 0})", "norm_eps must lie in"},
+      {R"({"family": "crate-lm", "rotary_base": 1})", "rotary_base must be > 1"},
+      {R"({"family": "crate-lm", "ista_steps": 65})", "ista_steps must lie in"},
+      {R"({"family": "crate-lm", "atoms": -1})", "atoms must lie in"},
+      {R"({"family": "crate-lm", "lambda_per_atom": true})", "needs learn_lambda"},
+      {R"({"family": "crate-gpt", "untied_dictionary": true})", "belongs to crate-lm"},
+      {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2 and gpt-relu"}};
+  for (const auto& [json, expected] : cases)
+    EXPECT_NE(refusal_of(json).find(expected), std::string::npos) << json << " gave: " << refusal_of(json);
+}
+
+TEST(Config, SetsFieldsFromText) {
+  ModelConfig c;
+  set_field(c, "dim", "384");
+  set_field(c, "family", "gpt-relu");
+  set_field(c, "eta", "[0.1, 0.2]");
+  set_field(c, "lambda", "0.3");
+  set_field(c, "qk_norm", "true");
+  EXPECT_EQ(c.dim, 384);
+  EXPECT_EQ(c.family, Family::gpt_relu);
+  EXPECT_EQ(c.eta, (std::vector<double>{0.1, 0.2}));
+  EXPECT_EQ(c.lambda, std::vector<double>{0.3});
+  EXPECT_TRUE(c.qk_norm);
+  EXPECT_NE(message_of([&] { set_field(c, "width", "3"); }).find("unknown key 'width'"), std::string::npos);
+  EXPECT_NE(message_of([&] { set_field(c, "dim", "many"); }).find("'dim'"), std::string::npos);
+}
+
+// Counted without the position table, as the papers do: arXiv 2410.16443 (crate-lm and its ReLU twin), 2311.13110.
+TEST(Presets, HaveTheSizesOfThePapers) {
+  const std::vector<std::pair<const char*, double>> millions = {
+      {"crate-lm-1l", 6.54},   {"crate-lm-2l", 6.64},    {"crate-lm-3l", 6.74},     {"crate-lm-6l", 59.89},
+      {"crate-lm-12l", 81.15}, {"gpt-relu-1l", 6.64},    {"gpt-relu-2l", 6.83},     {"gpt-relu-3l", 7.03},
+      {"gpt-relu-6l", 81.11},  {"gpt-relu-12l", 123.59}, {"crate-gpt-base", 59.91}, {"crate-gpt-large", 241.57}};
+  for (const auto& [name, expected] : millions)
+    EXPECT_NEAR(1e-6 * static_cast<double>(count_parameters(preset(name)).without_positions), expected, 0.005) << name;
+  EXPECT_EQ(count_parameters(preset("gpt2-base")).all, 124439808);  // the released GPT-2 with 124 M
+  EXPECT_EQ(count_parameters(preset("gpt2-medium")).all, 354823168);
+  EXPECT_EQ(count_parameters(preset("gpt2-large")).all, 774030080);
+}
+
+TEST(Presets, BlocksHaveTheCountedParameters) {
+  const auto per_layer = [](const char* name) {
+    ModelConfig c = preset(name);
+    const int64_t all = count_parameters(c).all;
+    c.layers += 1;
+    return count_parameters(c).all - all;
+  };
+  const int64_t d = 768;
+  EXPECT_EQ(per_layer("crate-lm-12l"), 6 * d * d + 5 * d);
+  EXPECT_EQ(per_layer("crate-gpt-base"), 3 * d * d + 5 * d);
+  EXPECT_EQ(per_layer("gpt2-base"), 12 * d * d + 13 * d);
+  EXPECT_EQ(per_layer("gpt-relu-12l"), 12 * d * d + 2 * d);  // without biases
+}
+
+TEST(Presets, AreValidAndKnownByName) {
+  EXPECT_GE(preset_names().size(), 20U);
+  for (const std::string& name : preset_names()) {
+    EXPECT_NO_THROW(preset(name).validate()) << name;
+    EXPECT_TRUE(name.starts_with(name_of(preset(name).family))) << name;
+  }
+  for (const char* family : {"crate-gpt", "crate-lm", "gpt2", "gpt-relu"})
+    EXPECT_EQ(preset(std::string(family) + "-tiny").vocab, 257) << family;
+  EXPECT_NE(message_of([] { preset("crate-lm-13l"); }).find("crate-lm-12l"), std::string::npos);
+}
+
+TEST(Parameters, AreCountedWithoutBuildingTheModel) {
+  for (const ModelCase& c : small_models()) {
+    Device device;
+    const LanguageModel model(device, c.config);
+    EXPECT_EQ(count_parameters(c.config).all, model.parameters()) << c.name;
+    EXPECT_EQ(count_parameters(c.config).all - count_parameters(c.config).without_positions,
+              c.config.learned_positions ? c.config.context * c.config.dim : 0);
+  }
+}
+
+}  // namespace
+}  // namespace crate

@@ -1,0 +1,85 @@
+#include "testing/models.h"
+
+#include "base/rng.h"
+
+namespace crate {
+namespace {
+
+ModelConfig plain(Family family) {
+  ModelConfig c;
+  c.family = family;
+  c.dim = 15;
+  c.heads = 3;
+  c.layers = 2;
+  c.vocab = 23;
+  c.context = 11;
+  return c;
+}
+
+ModelConfig with_options(Family family) {
+  ModelConfig c = plain(family);
+  c.dim = 12;
+  c.heads = 2;
+  c.qk_norm = c.rotary = true;
+  c.learned_positions = c.tied_head = c.bias = false;
+  c.dropout = 0.2;
+  if (!is_white_box(family)) {
+    c.layer_scale = true;
+    c.atoms = 29;
+    return c;
+  }
+  c.shift = c.exclusive = c.learn_eta = c.learn_lambda = c.lambda_per_atom = c.ista_residual = true;
+  c.eta = {0.1, 0.2};
+  c.lambda = {0.05, 0.1};
+  c.ista_steps = 3;
+  c.untied_dictionary = family == Family::crate_lm;
+  c.atoms = family == Family::crate_lm ? 29 : 0;
+  return c;
+}
+
+}  // namespace
+
+std::vector<ModelCase> small_models() {
+  std::vector<ModelCase> cases;
+  for (const Family family : {Family::crate_gpt, Family::crate_lm, Family::gpt2, Family::gpt_relu}) {
+    std::string name = name_of(family);
+    for (char& c : name) c = c == '-' ? '_' : c;  // as test names must be
+    cases.push_back({name + "_plain", plain(family)});
+    cases.push_back({name + "_options", with_options(family)});
+  }
+  return cases;
+}
+
+void init_noisily(LanguageModel& model, uint64_t seed) {
+  model.init(seed);
+  const Rng rng(seed, Stream::test);
+  uint64_t number = 0;
+  for (Param& p : model.store().all()) {
+    ++number;
+    const bool step = p.name.ends_with("ista.eta") || p.name.ends_with("ista.lambda");
+    const auto add = [&](auto* values) {
+      for (int64_t i = 0; i < p.value.numel(); ++i) {
+        const double noise = rng.normal(number, static_cast<uint64_t>(i));
+        values[i] = static_cast<float>(re(values[i]) + (step ? 0.01 : 0.15) * noise);
+      }
+    };
+    if (p.value.dtype == Dtype::f32)
+      add(p.value.as<float>());
+    else
+      visit_ref(p.value.dtype, [&](auto zero) { add(p.value.as<decltype(zero)>()); });
+  }
+  model.store().values_changed();
+}
+
+Batch::Batch(int64_t rows, int64_t cols, int64_t vocab, uint64_t seed) : shape_{rows, cols} {
+  const Rng rng(seed, Stream::test);
+  const auto draw = [&](int64_t i) {
+    return static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab), 1000, static_cast<uint64_t>(i)));
+  };
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    tokens_.push_back(draw(i));
+    targets_.push_back(i % 5 == 4 ? -1 : draw(i + 1));
+  }
+}
+
+}  // namespace crate
