@@ -9,5 +9,12 @@ namespace crate {
 std::vector<OpCase> linear_cases();
 std::vector<OpCase> mha_cases();
 std::vector<OpCase> mssa_cases();
+std::vector<OpCase> layer_norm_cases();
+std::vector<OpCase> embedding_cases();
+std::vector<OpCase> scale_add_cases();
+std::vector<OpCase> ista_cases();
+std::vector<OpCase> ista_wide_cases();
+std::vector<OpCase> mlp_cases();
+std::vector<OpCase> cross_entropy_cases();
 
 }  // namespace crate

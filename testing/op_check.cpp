@@ -236,6 +236,16 @@ CheckResult check_gradients(const OpCase& c) {
   return r;
 }
 
+bool runs_on(const OpCase& c, DeviceKind kind) {
+  try {
+    Bed bed(c, {.kind = kind});
+    bed.backward();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 BenchResult bench_op(const OpCase& c, int repeats) {
   Bed bed(c, {.kind = DeviceKind::cpu});
   std::vector<double> forward, backward;

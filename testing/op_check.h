@@ -52,6 +52,9 @@ struct BenchResult {
   Cost forward, backward;
 };
 
+/// Does the operator run there? False when the device or its kernels are not in this build.
+bool runs_on(const OpCase& c, DeviceKind kind);
+
 BenchResult bench_op(const OpCase& c, int repeats);
 
 }  // namespace crate

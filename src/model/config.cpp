@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -39,6 +40,7 @@ template <class Config, class Visit> void for_each_field(Config& c, Visit&& visi
   visit("learned_positions", c.learned_positions);
   visit("bias", c.bias);
   visit("layer_scale", c.layer_scale);
+  visit("tied_head", c.tied_head);
 }
 
 void read(const json& from, std::vector<double>& to) {
@@ -47,6 +49,9 @@ void read(const json& from, std::vector<double>& to) {
 template <class T> void read(const json& from, T& to) {
   if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
     require(from.is_number_integer(), "expected a whole number, came {}", from.dump());
+    const bool fits = from.is_number_unsigned() ? from.get<uint64_t>() <= std::numeric_limits<T>::max()
+                                                : from.get<int64_t>() >= std::numeric_limits<T>::min();
+    require(fits, "the number is too large");
   }
   to = from.get<T>();
 }

@@ -46,6 +46,7 @@ struct ModelConfig {
   bool learned_positions = true;  // the position table
   bool bias = true;               // twins: biases of norms and products; crate: of the attention output
   bool layer_scale = false;       // twins: gamma on both halves
+  bool tied_head = true;          // the head reads with the token embedding
 
   int64_t head_dim() const { return dim / heads; }
   int64_t n_atoms() const;  // d for crate-gpt, else atoms or 4 d

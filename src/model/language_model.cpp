@@ -24,11 +24,11 @@ DecodeState::DecodeState(Device& device, const ModelConfig& config, int64_t batc
 }
 
 DecodeState::~DecodeState() {
-  for (AttentionCache& cache : caches_) device_.pool().release(cache.rows.data);
+  for (TokenCache& cache : caches_) device_.pool().release(cache.rows.data);
 }
 
 void DecodeState::clear() {
-  for (AttentionCache& cache : caches_) cache.length = 0;
+  for (TokenCache& cache : caches_) cache.used = 0;
 }
 
 int64_t DecodeState::bytes_per_token(const ModelConfig& config, Dtype dtype) {
@@ -39,7 +39,7 @@ int64_t DecodeState::bytes_per_token(const ModelConfig& config, Dtype dtype) {
 LanguageModel::LanguageModel(Device& device, const ModelConfig& config)
     : device_(device), config_(config), store_(device) {
   config.validate();
-  add_parameters();
+  for (const auto& [name, shape] : parameter_shapes(config)) store_.add(name, shape);
 }
 
 Tensor LanguageModel::optional(Run& run, const std::string& name) {
@@ -63,31 +63,31 @@ Tensor LanguageModel::attention_half(Run& run, int64_t i, const Tensor& z, Decod
   const std::string at = block_name(i) + (white ? "mssa." : "mha.");
   const Site site{at};
   const Tensor x = norm(run, block_name(i) + "norm1", z);
+  run.see({block_name(i)}, "norm1.out", x);
   const Tensor coords = linear(
       run, x, {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))), .bias = optional(run, at + "qkv_bias")});
   run.see(site, "coords", coords);
-  AttentionCache* cache = state ? state->at(i) : nullptr;
+  TokenCache* cache = state ? state->at(i) : nullptr;
   const Tensor temperature = optional(run, at + "temperature");
   const Tensor heads = white ? mssa(run, coords,
                                     {.heads = config_.heads,
                                      .causal = true,
-                                     .qk_norm = config_.qk_norm,
+                                     .shift = optional(run, at + "shift"),
                                      .temperature = temperature,
                                      .rotary = config_.rotary,
                                      .rotary_base = config_.rotary_base,
-                                     .shift = optional(run, at + "shift"),
                                      .exclusive = config_.exclusive,
                                      .cache = cache,
                                      .site = site})
                              : mha(run, coords,
                                    {.heads = config_.heads,
                                     .causal = true,
-                                    .qk_norm = config_.qk_norm,
                                     .temperature = temperature,
                                     .rotary = config_.rotary,
                                     .rotary_base = config_.rotary_base,
                                     .cache = cache,
                                     .site = site});
+  run.see(site, "heads", heads);
   const Tensor weight = run.param(store_.at(at + "w")), bias = optional(run, at + "w_bias");
   const std::string gamma = block_name(i) + "gamma1";
   const bool apart = config_.dropout > 0 || store_.has(gamma) || run.wants(site, "out");
@@ -102,15 +102,17 @@ Tensor LanguageModel::attention_half(Run& run, int64_t i, const Tensor& z, Decod
 Tensor LanguageModel::second_half(Run& run, int64_t i, const Tensor& z) {
   const std::string at = block_name(i);
   const Tensor v = norm(run, at + "norm2", z);
-  const bool apart = config_.dropout > 0 || store_.has(at + "gamma2");
-  const bool residual = is_white_box(config_.family) ? config_.ista_residual : true;
+  run.see({at}, "norm2.out", v);
+  const bool white = is_white_box(config_.family);
+  const Site site{at + (white ? "ista." : "mlp.")};
+  const bool apart = config_.dropout > 0 || store_.has(at + "gamma2") || run.wants(site, "out");
+  const bool residual = white ? config_.ista_residual : true;
   const Tensor fused = residual && !apart ? z : Tensor{};
   Tensor out;
-  if (is_white_box(config_.family)) {
+  if (white) {
     const Tensor dict = run.param(store_.at(at + "ista.dict"));
     const Tensor eta = step_or_threshold(run, at + "ista.eta", config_.eta_of(i));
     const Tensor lambda = step_or_threshold(run, at + "ista.lambda", config_.lambda_of(i));
-    const Site site{at + "ista."};
     out = config_.family == Family::crate_gpt ? ista(run, v,
                                                      {.dict = dict,
                                                       .eta = eta,
@@ -134,10 +136,11 @@ Tensor LanguageModel::second_half(Run& run, int64_t i, const Tensor& z) {
                .b_out = optional(run, at + "mlp.b_out"),
                .act = config_.family == Family::gpt2 ? Activation::gelu : Activation::relu,
                .residual = fused,
-               .site = Site{at + "mlp."}});
+               .site = site});
   }
   if (!apart) return out;
   out = dropout(run, out, {.p = config_.dropout, .site = static_cast<uint64_t>(2 * i + 2)});
+  run.see(site, "out", out);
   if (!residual) return out;
   const std::string gamma = at + "gamma2";
   return scale_add(run, out, store_.has(gamma) ? run.param(store_.at(gamma)) : run.constant({config_.dim}, 1.0), z);
@@ -181,10 +184,12 @@ Tensor LanguageModel::hidden(Run& run, const Tensor& tokens, DecodeState* state)
 }
 
 Tensor LanguageModel::head(Run& run, const Tensor& hidden) {
-  const Tensor logits = linear(run, hidden, {.weight = run.param(store_.at("embed.tokens"))});
+  const Tensor logits = linear(run, hidden, {.weight = run.param(head_weight())});
   run.see({"head."}, "logits", logits);
   return logits;
 }
+
+Param& LanguageModel::head_weight() { return store_.at(config_.tied_head ? "embed.tokens" : "head.weight"); }
 
 Tensor LanguageModel::logits(Run& run, const Tensor& tokens, DecodeState* state) {
   return head(run, hidden(run, tokens, state));
@@ -194,13 +199,7 @@ CrossEntropy LanguageModel::loss(Run& run, const Tensor& tokens, const Tensor& t
   require(targets.shape == tokens.shape, "[model] targets must be {} like the tokens, came {}", tokens.shape.str(),
           targets.shape.str());
   const Tensor z = hidden(run, tokens);
-  return cross_entropy(run, z, {.head = run.param(store_.at("embed.tokens")), .targets = targets, .weight = weight});
-}
-
-int64_t LanguageModel::parameters_without_positions() const {
-  int64_t n = store_.count();
-  for (const Param& p : store_.all()) n -= p.name == "embed.pos" ? p.value.numel() : 0;
-  return n;
+  return cross_entropy(run, z, {.head = run.param(head_weight()), .targets = targets, .weight = weight});
 }
 
 }  // namespace crate

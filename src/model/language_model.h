@@ -3,17 +3,23 @@
 //   z = embed.tokens[token] + embed.pos[position]
 //   per block:  z_mid  = z + W mssa(U norm1(z))                  (twins: z + W mha(norm1(z)))
 //               z_post = ista(norm2(z_mid))   no residual        (twins: z_mid + mlp(norm2(z_mid)))
-//   logits = E norm(z)      E = embed.tokens (tied); crate-gpt has no final norm
+//   logits = E norm(z)      E = embed.tokens, or head.weight when untied; crate-gpt has no final norm
 //
-// The same forward trains, evaluates, generates and explains. Sites: embed.out, blocks.{i}.z_pre, .mssa.coords,
-// .mssa.pattern, .mssa.out, .z_mid, .ista.code, .z_post, head.in, head.logits (twins: .mha.*, .mlp.hidden).
+// The same forward trains, evaluates, generates and explains. Sites, in the order in which they come:
+//   embed.out                             z of layer 0
+//   blocks.{i}.z_pre, .norm1.out          stream before the block, after its first norm
+//   blocks.{i}.mssa.coords|pattern|heads|out   w; attention weights; outputs of the heads side by side; after W
+//   blocks.{i}.z_mid, .norm2.out          stream after the attention half, after the second norm
+//   blocks.{i}.ista.pre|code0|code|out    last argument of relu; first and last code; what the half gives
+//   blocks.{i}.z_post                     stream after the block
+//   head.in, head.logits
+// Twins have mha.* (coords = q|k|v) and mlp.hidden|out. All may be edited when the run does not record.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "model/config.h"
-#include "model/store.h"
-#include "ops/attention_cache.h"
+#include "model/parameters.h"
+#include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "run/run.h"
 
@@ -27,15 +33,15 @@ class DecodeState {
   DecodeState(const DecodeState&) = delete;
   DecodeState& operator=(const DecodeState&) = delete;
 
-  int64_t length() const { return caches_.front().length; }
+  int64_t length() const { return caches_.front().used; }
   void clear();
-  AttentionCache* at(int64_t layer) { return &caches_[static_cast<std::size_t>(layer)]; }
+  TokenCache* at(int64_t layer) { return &caches_[static_cast<std::size_t>(layer)]; }
   /// Bytes one more token costs, over all layers: d numbers a layer for MSSA, 2 d for ordinary attention.
   static int64_t bytes_per_token(const ModelConfig& config, Dtype dtype);
 
  private:
   Device& device_;
-  std::vector<AttentionCache> caches_;
+  std::vector<TokenCache> caches_;
 };
 
 class LanguageModel {
@@ -49,7 +55,7 @@ class LanguageModel {
   Device& device() { return device_; }
 
   /// The authors' initialisation; the same numbers on every device.
-  void init(uint64_t seed);
+  void init(uint64_t seed) { init_parameters(store_, config_, seed); }
   /// Each block's activations are computed again in the backward instead of kept.
   void set_recompute(bool on) { recompute_ = on; }
 
@@ -65,7 +71,7 @@ class LanguageModel {
 
   int64_t parameters() const { return store_.count(); }
   /// As nanoGPT and the papers count: without the position table.
-  int64_t parameters_without_positions() const;
+  int64_t parameters_without_positions() const { return count_parameters(config_).without_positions; }
 
  private:
   Tensor block(Run& run, int64_t i, const Tensor& z, DecodeState* state);
@@ -74,8 +80,7 @@ class LanguageModel {
   Tensor norm(Run& run, const std::string& name, const Tensor& z);
   Tensor optional(Run& run, const std::string& name);
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed);
-  void add_parameters();
-  void add_block(int64_t i);
+  Param& head_weight();
 
   Device& device_;
   ModelConfig config_;

@@ -5,8 +5,7 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_avx2{
-    .forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
+const AttendKernels<float> table_avx2 = table;
 
 }  // namespace crate::attend
 #endif

@@ -5,8 +5,7 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_avx512{
-    .forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
+const AttendKernels<float> table_avx512 = table;
 
 }  // namespace crate::attend
 #endif

@@ -4,7 +4,6 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_baseline{
-    .forward = forward, .pattern = pattern, .backward = backward, .rows = score_row_kernels<float>()};
+const AttendKernels<float> table_baseline = table;
 
 }  // namespace crate::attend

@@ -2,7 +2,7 @@
 // ops/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
 #pragma once
 #include "ops/attend_tile.h"
-#include "ops/score_rows_loops.h"
+#include "ops/score_rows_kernel.h"
 
 namespace crate::attend {
 namespace {
@@ -266,6 +266,9 @@ void backward(const AttendShape& s, const AttendSaved<float>& saved, const Atten
   if (at.d_v != at.d_k) unpack_rows(at.d_v, s.n_k, s.p, grads.d_v, grads.add_v);
   if (at.d_q != at.d_k) unpack_rows(at.d_q, s.n_q, s.p, grads.d_q, grads.add_q);
 }
+
+constexpr AttendKernels<float> table{
+    forward, pattern, backward, {make_rows, unmake_rows, exclude_rows, unexclude_rows, put_rows}};
 
 }  // namespace
 }  // namespace crate::attend

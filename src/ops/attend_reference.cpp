@@ -15,15 +15,10 @@ using Index = std::ptrdiff_t;
 
 Index seen(const AttendShape& s, Index i) { return s.causal ? std::clamp<Index>(i + s.offset + 1, 0, s.n_k) : s.n_k; }
 
-template <class T> T dot(const T* a, const T* b, Index p) {
-  T sum{};
-  for (Index c = 0; c < p; ++c) sum += a[c] * b[c];
-  return sum;
-}
-
 /// to (seen) = the scores of query i, times scale.
 template <class T> void score_row(const AttendShape& s, HeadRows<T> q, HeadRows<T> k, Index i, T* to) {
-  for (Index j = 0; j < seen(s, i); ++j) to[j] = T(s.scale) * dot(q.at + i * q.stride, k.at + j * k.stride, s.p);
+  for (Index j = 0; j < seen(s, i); ++j)
+    to[j] = T(s.scale) * dot_product(q.at + i * q.stride, k.at + j * k.stride, s.p);
 }
 
 template <class T>
@@ -53,15 +48,6 @@ void forward(const AttendShape& s, HeadRows<T> q, HeadRows<T> k, HeadRows<T> v, 
   }
 }
 
-template <class T> void add_rows(Index n, Index p, const std::vector<T>& from, HeadOut<T> to, bool add) {
-  for (Index i = 0; i < n; ++i) {
-    for (Index c = 0; c < p; ++c) {
-      T& x = to.at[i * to.stride + c];
-      x = add ? x + from[i * p + c] : from[i * p + c];
-    }
-  }
-}
-
 template <class T>
 void backward(const AttendShape& s, const AttendSaved<T>& x, const AttendGrads<T>& grads, T* scratch) {
   const Index p = s.p;
@@ -72,10 +58,10 @@ void backward(const AttendShape& s, const AttendSaved<T>& x, const AttendGrads<T
   pattern(s, x.q, x.k, x.lse, weights.data(), scratch);
   for (Index i = 0; i < s.n_q; ++i) {
     const T* d_o = x.d_o.at + i * x.d_o.stride;
-    const T d = dot(d_o, x.o.at + i * x.o.stride, p);
+    const T d = dot_product(d_o, x.o.at + i * x.o.stride, p);
     for (Index j = 0; j < seen(s, i); ++j) {
       const T weight = weights[i * s.n_k + j];
-      const T slope = T(s.scale) * weight * (dot(d_o, x.v.at + j * x.v.stride, p) - d);
+      const T slope = T(s.scale) * weight * (dot_product(d_o, x.v.at + j * x.v.stride, p) - d);
       for (Index c = 0; c < p; ++c) {
         d_v[j * p + c] += weight * d_o[c];
         d_q[i * p + c] += slope * x.k.at[j * x.k.stride + c];
@@ -83,9 +69,9 @@ void backward(const AttendShape& s, const AttendSaved<T>& x, const AttendGrads<T
       }
     }
   }
-  add_rows(s.n_k, p, d_k, grads.d_k, grads.add_k);
-  add_rows(s.n_k, p, d_v, grads.d_v, grads.d_v.at == grads.d_k.at || grads.add_v);
-  add_rows(s.n_q, p, d_q, grads.d_q, grads.d_q.at == grads.d_k.at || grads.add_q);
+  put_rows(s.n_k, p, d_k.data(), grads.d_k, grads.add_k);
+  put_rows(s.n_k, p, d_v.data(), grads.d_v, grads.d_v.at == grads.d_k.at || grads.add_v);
+  put_rows(s.n_q, p, d_q.data(), grads.d_q, grads.d_q.at == grads.d_k.at || grads.add_q);
 }
 
 template <class T> constexpr AttendKernels<T> reference{forward<T>, pattern<T>, backward<T>, score_row_kernels<T>()};

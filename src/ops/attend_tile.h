@@ -56,6 +56,7 @@ template <bool add, int vecs, int... I>
 [[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
                                          Index a_step, const float* b, Index b_row, float* c, Index c_row) {
   Vec sums[sizeof...(I)] = {(add ? simd::load(c + (I / vecs) * c_row + (I % vecs) * lanes) : Vec{})...};
+#pragma GCC unroll 4
   for (Index t = 0; t < depth; ++t, a += a_step, b += b_row) {
     ((sums[I] = simd::splat(a[(I / vecs) * a_row]) * simd::load(b + (I % vecs) * lanes) + sums[I]), ...);
   }

@@ -53,18 +53,6 @@ template <class T> T* take_zeros(T*& scratch, Index count) {
   return take(scratch, count);
 }
 
-template <class T> void set_or_add(Index n, Index p, const T* from, HeadOut<T> to, bool add) {
-  for (Index i = 0; i < n; ++i) {
-    T* row = to.at + i * to.stride;
-    const T* x = from + i * p;
-    if (add) {
-      for (Index c = 0; c < p; ++c) row[c] += x[c];
-    } else {
-      std::copy_n(x, p, row);
-    }
-  }
-}
-
 }  // namespace
 
 std::size_t head_scratch(const AttendShape& shape) {
@@ -139,10 +127,10 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
     kernels.rows.unmake(query_rows(x), d_q, sum_q, nullptr, grads.d_temperature, room);
     kernels.rows.unmake(key_rows(x), d_k, sum_k, grads.d_shift, &unused, room);
   }
-  set_or_add(n, p, sum_q, grads.d_q, grads.add);
+  kernels.rows.put(n, p, sum_q, grads.d_q, grads.add);
   if (one) return;
-  set_or_add(n, p, sum_k, grads.d_k, grads.add);
-  set_or_add(n, p, sum_v, grads.d_v, grads.add);
+  kernels.rows.put(n, p, sum_k, grads.d_k, grads.add);
+  kernels.rows.put(n, p, sum_v, grads.d_v, grads.add);
 }
 
 template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {

@@ -12,6 +12,8 @@
 
 namespace crate {
 
+constexpr double exclude_eps = 1e-12;
+
 /// One head's raw rows and what is asked for.
 template <class T> struct ScoreRows {
   std::ptrdiff_t n = 0, p = 0;
@@ -34,6 +36,8 @@ template <class T> struct ScoreRowKernels {
   /// From z, a and d_z: y and d_y (n, p); adds the part of d_w (n, p) that does not pass through y.
   void (*unexclude)(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadRows<T> z, const T* along, HeadRows<T> d_z,
                     T* y, T* d_y, T* d_w);
+  /// Dense rows to the caller's, set or added.
+  void (*put)(std::ptrdiff_t n, std::ptrdiff_t p, const T* from, HeadOut<T> to, bool add);
 };
 
 }  // namespace crate

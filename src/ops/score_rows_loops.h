@@ -1,31 +1,21 @@
-// score_rows_loops: the loops of ops/score_rows.h, as templates over the scalar. Internal linkage, because the kernel
-// files compile them once per instruction set (see ops/simd.h); sums run in 16 parts so that the compiler may use its
-// vectors.
+// score_rows_loops: the loops of ops/score_rows.h as templates over the scalar: the reference.
 #pragma once
+#include <cmath>
 #include <complex>
 
 #include "ops/score_rows.h"
 
 namespace crate {
-namespace {
 
 template <class T> T dot_product(const T* a, const T* b, std::ptrdiff_t p) {
-  constexpr int parts = 16;
-  T sums[parts] = {};
-  std::ptrdiff_t c = 0;
-  for (; c + parts <= p; c += parts) {
-    for (int l = 0; l < parts; ++l) sums[l] += a[c + l] * b[c + l];
-  }
-  for (int l = 0; c + l < p; ++l) sums[l] += a[c + l] * b[c + l];
-  for (int half = parts / 2; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) sums[l] += sums[l + half];
-  }
-  return sums[0];
+  T sum{};
+  for (std::ptrdiff_t c = 0; c < p; ++c) sum += a[c] * b[c];
+  return sum;
 }
 
-inline float square_root(float x) { return __builtin_sqrtf(x); }
-inline double square_root(double x) { return __builtin_sqrt(x); }
-inline std::complex<double> square_root(const std::complex<double>& x) { return std::sqrt(x); }
+template <class T> T inverse_rms(const ScoreRows<T>& s, const T* x) {
+  return T(1) / std::sqrt(dot_product(x, x, s.p) / T(s.p) + T(s.eps));
+}
 
 /// x (p) = row i after the shift.
 template <class T> void shifted_row(const ScoreRows<T>& s, std::ptrdiff_t i, T* x) {
@@ -34,10 +24,6 @@ template <class T> void shifted_row(const ScoreRows<T>& s, std::ptrdiff_t i, T* 
   if (s.shift == nullptr || i == 0) return;
   const T* before = w - s.w.stride;
   for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] += s.shift[c] * before[c];
-}
-
-template <class T> T inverse_rms(const ScoreRows<T>& s, const T* x) {
-  return T(1) / square_root(dot_product(x, x, s.p) / T(s.p) + T(s.eps));
 }
 
 /// Rotates the pairs of x by the angles of row i; `back` rotates the other way.
@@ -94,8 +80,6 @@ template <class T> void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d
   }
 }
 
-constexpr double exclude_eps = 1e-12;
-
 template <class T> void exclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along) {
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const T* wi = w.at + i * w.stride;
@@ -123,9 +107,17 @@ void unexclude_rows(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadRows<
   }
 }
 
-template <class T> constexpr ScoreRowKernels<T> score_row_kernels() {
-  return {make_rows<T>, unmake_rows<T>, exclude_rows<T>, unexclude_rows<T>};
+template <class T> void put_rows(std::ptrdiff_t n, std::ptrdiff_t p, const T* from, HeadOut<T> to, bool add) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    for (std::ptrdiff_t c = 0; c < p; ++c) {
+      T& x = to.at[i * to.stride + c];
+      x = add ? x + from[i * p + c] : from[i * p + c];
+    }
+  }
 }
 
-}  // namespace
+template <class T> constexpr ScoreRowKernels<T> score_row_kernels() {
+  return {make_rows<T>, unmake_rows<T>, exclude_rows<T>, unexclude_rows<T>, put_rows<T>};
+}
+
 }  // namespace crate

@@ -28,11 +28,16 @@ constexpr int registers = 16;
 
 using Vec = float __attribute__((vector_size(lanes * sizeof(float))));
 using IntVec = std::int32_t __attribute__((vector_size(lanes * sizeof(float))));
-/// The same vector at any address a float may have.
-using LooseVec = float __attribute__((vector_size(lanes * sizeof(float)), aligned(sizeof(float)), may_alias));
+using BitVec = std::uint32_t __attribute__((vector_size(lanes * sizeof(float))));
 
-[[gnu::always_inline]] inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
-[[gnu::always_inline]] inline void store(float* to, Vec x) { *reinterpret_cast<LooseVec*>(to) = x; }
+/// From and to any address that a float may have.
+[[gnu::always_inline]] inline Vec load(const float* from) {
+  Vec x;
+  __builtin_memcpy(&x, from, sizeof x);
+  return x;
+}
+[[gnu::always_inline]] inline void store(float* to, Vec x) { __builtin_memcpy(to, &x, sizeof x); }
+
 [[gnu::always_inline]] inline Vec splat(float x) { return x - Vec{}; }  // 0 + x would be an addition: -0
 [[gnu::always_inline]] inline Vec max(Vec x, Vec y) { return x > y ? x : y; }
 
@@ -121,7 +126,7 @@ template <int step> [[gnu::always_inline]] inline void transpose_pass(Vec* x) {
   y = y * f + 2.402265092e-1F;
   y = y * f + 6.931472067e-1F;
   y = y * f + 1.0F;
-  const IntVec exponent = (reinterpret_cast<IntVec>(shifted) << 23) + 0x3F800000;
+  const BitVec exponent = (reinterpret_cast<BitVec>(shifted) << 23) + 0x3F800000U;
   return x < lowest ? Vec{} : y * reinterpret_cast<Vec>(exponent);
 }
 

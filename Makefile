@@ -1,0 +1,54 @@
+# make demo: install, build, train, compare, generate.   make test: build and run every test.
+.PHONY: deps build demo test fast bench asan tsan fuzz tidy format clean
+
+deps:
+	@bash scripts/deps.sh
+
+build/build.ninja: CMakeLists.txt | deps
+	@cmake -S . -B build -G Ninja > build.log.tmp || { cat build.log.tmp; rm -f build.log.tmp; exit 1; }
+	@rm -f build.log.tmp
+
+# The command alone; tests are built by `make test`.
+build: deps build/build.ninja
+	@ninja -C build crate
+
+demo: build
+	@bash scripts/demo.sh
+
+test: deps build/build.ninja
+	@ninja -C build
+	@bash scripts/test.sh build
+
+fast: deps build/build.ninja
+	@ninja -C build
+	@bash scripts/test.sh build -L fast
+
+bench: build
+	@build/bin/crate bench
+	@build/bin/crate bench --dtype bf16
+	@build/bin/crate ops bench
+	@bash bench/peers/run.sh
+
+asan: deps
+	@cmake -S . -B build-asan -G Ninja -DCRATE_SANITIZE=ON > /dev/null
+	@ninja -C build-asan
+	@bash scripts/test.sh build-asan -L fast
+
+tsan: deps
+	@cmake -S . -B build-tsan -G Ninja -DCRATE_TSAN=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
+	@ninja -C build-tsan test_base test_data
+	@build-tsan/bin/test_base && build-tsan/bin/test_data
+
+fuzz: deps
+	@cmake -S . -B build-fuzz -G Ninja -DCRATE_FUZZ=ON -DCRATE_TESTS=OFF -DCMAKE_CXX_COMPILER=clang++ > /dev/null
+	@ninja -C build-fuzz
+	@ls build-fuzz/bin/fuzz_*
+
+tidy: build/build.ninja
+	@git ls-files 'src/*.cpp' 'testing/*.cpp' | xargs clang-tidy -p build --quiet
+
+format:
+	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+
+clean:
+	@rm -rf build build-asan build-tsan build-fuzz

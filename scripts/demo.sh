@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Trains crate-lm and its gpt2 twin on the embedded Shakespeare, compares them and lets both write. `make demo` calls it.
+set -eu
+crate=build/bin/crate
+for family in crate-lm gpt2; do
+  "$crate" train recipes/demo.toml --set model.family=$family --out out/demo-$family --force
+  echo
+done
+echo "On the last tenth of the text, which neither has seen (non-zero codes: of the dictionary; for gpt2, of its hidden units):"
+"$crate" eval out/demo-crate-lm out/demo-gpt2 --data data/tinyshakespeare.txt --tail 0.1
+for family in crate-lm gpt2; do
+  echo
+  echo "--- $family writes:"
+  "$crate" generate out/demo-$family --prompt "ROMEO:" -n 300 --temperature 0.7 --seed 7
+done
+cat <<'TEXT'
+
+Try next:
+  build/bin/crate train recipes/shakespeare.toml                  a better model, some minutes
+  build/bin/crate info out/demo-crate-lm                          what is in it
+  build/bin/crate generate out/demo-crate-lm --prompt "JULIET:"   more text
+  build/bin/crate ops grad                                        every gradient against the complex step
+  build/bin/crate bench                                           speed, as a share of this machine's peak
+TEXT

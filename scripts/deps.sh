@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that are missing. Nothing missing: no network, a few milliseconds.
+set -eu
+packages="g++ cmake ninja-build pkg-config libdnnl-dev libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
+  libpcre2-dev libssl-dev zlib1g-dev liblzma-dev libzstd-dev libgtest-dev"
+missing=""
+for p in $packages; do
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null || true)" = installed ] || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ]; then root=""
+elif command -v sudo >/dev/null; then root="sudo"
+else
+  echo "crate needs the packages$missing: install them as root (apt-get install$missing)" >&2
+  exit 1
+fi
+echo "installing:$missing"
+$root apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,67 @@
+// command: what the commands of `crate` share: options, printing, progress. One command a file; main.cpp lists them.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tensor/device.h"
+#include "work/data/tokenizer.h"
+
+namespace crate::cli {
+
+/// Options every command has.
+struct Common {
+  bool json = false;  // one JSON object on stdout, nothing else there
+  int threads = 0;    // 0: all cores
+  std::string device = "cpu";
+  uint64_t seed = 1;
+
+  DeviceOptions device_options(const std::string& dtype = "f32") const;
+};
+
+/// A subcommand with the common options; `example` ends its help.
+CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common);
+
+/// True when Ctrl-C was pressed since the program began. The first press asks for an orderly stop, the second ends at
+/// once.
+const std::atomic<bool>& interrupted();
+void watch_interrupts();
+
+/// One line on a terminal, rewritten in place; silent elsewhere.
+class Progress {
+ public:
+  Progress();
+  ~Progress() { clear(); }
+  void show(const std::string& line);
+  /// Removes the line, so that other output can follow.
+  void clear();
+
+ private:
+  bool terminal_;
+  bool shown_ = false;
+};
+
+/// True when stdout is a terminal and NO_COLOR is not set.
+bool use_color();
+std::string bold(const std::string& text);
+/// "12.3k", "4.56M": three digits and a unit.
+std::string short_number(double value);
+std::string bar(double fraction, int width);
+
+/// The tokenizer that belongs to a model directory; refuses one with more tokens than the model.
+std::unique_ptr<Tokenizer> tokenizer_of(const std::string& model_folder);
+
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_generate(CLI::App& app);
+void add_forward(CLI::App& app);
+void add_info(CLI::App& app);
+void add_import(CLI::App& app);
+void add_export(CLI::App& app);
+void add_data(CLI::App& app);
+void add_ops(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace crate::cli

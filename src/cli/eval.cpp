@@ -1,0 +1,117 @@
+// crate eval: how well models predict a text; several models make a table.
+#include "work/eval/evaluate.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "model/checkpoint.h"
+
+namespace crate::cli {
+namespace {
+
+struct Options : Common {
+  std::vector<std::string> models;
+  std::string data, part = "val", dtype = "f32", json_field = "text", document_prefix;
+  EvalOptions eval;
+  double tail = 1.0;
+};
+
+struct Row {
+  std::string folder;
+  std::string family;
+  int64_t parameters, cache_bytes;
+  EvalResult result;
+};
+
+Row evaluate_one(const Options& o, const std::string& folder) {
+  Device device(o.device_options(o.dtype));
+  const auto model = load_model(device, folder);
+  const auto tokenizer = tokenizer_of(folder);
+  Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
+  if (o.tail < 1) text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - o.tail)), text.size());
+  EvalOptions options = o.eval;
+  Progress progress;
+  options.progress = [&](int64_t done, int64_t total) {
+    progress.show(fmt::format("[{}] {} of {} tokens", bar(static_cast<double>(done) / static_cast<double>(total), 20),
+                              done, total));
+  };
+  const EvalResult result = evaluate(*model, *tokenizer, text, options);
+  return {folder, name_of(model->config().family), model->parameters(),
+          DecodeState::bytes_per_token(model->config(), Dtype::f32), result};
+}
+
+nlohmann::json json_of(const Row& row) {
+  const EvalResult& r = row.result;
+  return {{"model", row.folder},
+          {"family", row.family},
+          {"loss", r.loss},
+          {"perplexity", r.perplexity},
+          {"bits_per_byte", r.bits_per_byte},
+          {"tokens", r.tokens},
+          {"bytes", r.bytes},
+          {"tokens_per_second", r.tokens_per_second},
+          {"code_nonzero", r.code_nonzero},
+          {"parameters", row.parameters},
+          {"cache_bytes_per_token", row.cache_bytes}};
+}
+
+void print_one(const Row& row) {
+  const EvalResult& r = row.result;
+  fmt::print("{}  {}\n", bold(row.family), row.folder);
+  fmt::print("  loss           {:.4f} nats/token\n  perplexity     {:.3f}\n  bits per byte  {:.4f}\n", r.loss,
+             r.perplexity, r.bits_per_byte);
+  fmt::print("  tokens         {} ({} bytes), {} tokens/s\n", r.tokens, r.bytes, short_number(r.tokens_per_second));
+  std::string layers;
+  for (const double f : r.code_nonzero) layers += fmt::format(" {:.1f}", 100 * f);
+  if (!layers.empty()) fmt::print("  non-zero codes, % a layer:{}\n", layers);
+}
+
+void print_table(const std::vector<Row>& rows) {
+  fmt::print("{:<12} {:>11} {:>14} {:>14} {:>15} {:>12} {:>17}\n", "model", "parameters", "nats/token", "bits/byte",
+             "non-zero codes", "tokens/s", "cache bytes/token");
+  for (const Row& row : rows) {
+    const EvalResult& r = row.result;
+    fmt::print("{:<12} {:>11} {:>14.4f} {:>14.4f} {:>13.1f} % {:>12} {:>17}\n", row.family, row.parameters, r.loss,
+               r.bits_per_byte, 100 * r.mean_nonzero(), short_number(r.tokens_per_second), row.cache_bytes);
+  }
+}
+
+void run(const Options& o) {
+  std::vector<Row> rows;
+  for (const std::string& folder : o.models) rows.push_back(evaluate_one(o, folder));
+  if (o.json) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const Row& row : rows) all.push_back(json_of(row));
+    fmt::print("{}\n", rows.size() == 1 ? all[0].dump() : nlohmann::json{{"models", all}}.dump());
+  } else if (rows.size() == 1) {
+    print_one(rows[0]);
+  } else {
+    print_table(rows);
+  }
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c =
+      add_command(app, "eval", "loss, perplexity and bits per byte of models on a text",
+                  "crate eval out/demo-crate-lm out/demo-gpt2 --data data/tinyshakespeare.txt --tail 0.1", *o);
+  c->add_option("models", o->models, "model directories; several make a table")->required();
+  c->add_option("--data", o->data, "text, shards (.bin) or a folder prepared by crate data")->required();
+  c->add_option("--part", o->part, "of a prepared folder: train or val")->capture_default_str();
+  c->add_option("--stride", o->eval.stride, "how far windows advance; 0: the context, i.e. disjoint blocks")
+      ->capture_default_str();
+  c->add_option("--batch", o->eval.batch, "windows at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  c->add_option("--max-tokens", o->eval.max_tokens, "only the first so many tokens; 0: all")->capture_default_str();
+  c->add_option("--tail", o->tail, "only the last so large part of the text, e.g. 0.1")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
+  c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");
+  c->callback([o] { run(*o); });
+}
+
+}  // namespace crate::cli

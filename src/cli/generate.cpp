@@ -1,0 +1,85 @@
+// crate generate: text from a model, streamed.
+#include "work/generate/generate.h"
+
+#include <fmt/format.h>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "model/checkpoint.h"
+
+namespace crate::cli {
+namespace {
+
+struct Options : Common {
+  std::string model, prompt, dtype = "f32";
+  std::vector<int32_t> prompt_tokens;
+  bool no_cache = false;
+  GenerateOptions generate;
+};
+
+void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& options) {
+  const auto made = continue_tokens(model, o.prompt_tokens, options, model.config().vocab,
+                                    [](int32_t) { return !interrupted().load(); });
+  if (o.json)
+    fmt::print("{}\n", nlohmann::json{{"tokens", made}}.dump());
+  else
+    fmt::print("{}\n", fmt::join(made, " "));
+}
+
+void run(const Options& o) {
+  Device device(o.device_options(o.dtype));
+  const auto model = load_model(device, o.model);
+  GenerateOptions options = o.generate;
+  options.seed = o.seed;
+  options.cache = !o.no_cache;
+  if (!o.prompt_tokens.empty()) return run_tokens(o, *model, options);
+  const auto tokenizer = tokenizer_of(o.model);
+  const auto write = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  if (!o.json) write(o.prompt);
+  const GenerateResult r = generate(*model, *tokenizer, tokenizer->encode(o.prompt), options,
+                                    o.json ? std::function<void(std::string_view)>{} : write);
+  const double speed = static_cast<double>(r.tokens.size()) / r.seconds;
+  if (o.json) {
+    const nlohmann::json out = {{"text", r.text},
+                                {"tokens", r.tokens},
+                                {"stopped", r.stopped},
+                                {"seconds", r.seconds},
+                                {"tokens_per_second", speed}};
+    fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    write("\n");
+    fmt::print(stderr, "({} tokens, {} tokens/s)\n", r.tokens.size(), short_number(speed));
+  }
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c = add_command(app, "generate", "continue a text",
+                            "crate generate out/demo-crate-lm --prompt 'ROMEO:' -n 300 --temperature 0.8", *o);
+  c->add_option("model", o->model, "model directory")->required();
+  c->add_option("--prompt", o->prompt, "the text to continue (empty: a new document)");
+  c->add_option("--prompt-tokens", o->prompt_tokens,
+                "token numbers instead of a text, e.g. 5,17,3; prints token numbers")
+      ->delimiter(',');
+  c->add_option("-n,--tokens", o->generate.tokens, "how many tokens at most")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c->add_option("--temperature", o->generate.temperature, "below 1: bolder, above: wilder")->capture_default_str();
+  c->add_option("--top-k", o->generate.top_k, "only the k most likely tokens (0: all)")->capture_default_str();
+  c->add_option("--top-p", o->generate.top_p, "only the most likely tokens that together reach this probability")
+      ->capture_default_str();
+  c->add_flag("--greedy", o->generate.greedy, "always the most likely token");
+  c->add_option("--stop", o->generate.stop, "end before this text appears (repeatable)")->expected(1)->take_all();
+  c->add_flag("--no-cache", o->no_cache, "run the whole window for every token (same result, slower)");
+  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->callback([o] { run(*o); });
+}
+
+}  // namespace crate::cli

@@ -1,0 +1,87 @@
+// crate train: a recipe to a model directory.
+#include "work/train/trainer.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "tensor/peak.h"
+
+namespace crate::cli {
+namespace {
+
+struct Options : Common {
+  std::string recipe, out;
+  std::vector<std::string> set;
+  bool resume = false, force = false;
+};
+
+std::string line_of(const StepReport& r) {
+  return fmt::format("[{}] step {}/{}  loss {:.4f}  {} tokens/s  {:.0f} % of peak  codes {:.1f} %  lr {:.2e}",
+                     bar(static_cast<double>(r.step) / static_cast<double>(r.steps), 20), r.step, r.steps, r.loss,
+                     short_number(r.tokens_per_second), 100 * r.peak_share, 100 * r.code_nonzero, r.lr);
+}
+
+void run(const Options& o, bool seed_given) {
+  std::vector<std::string> set = o.set;
+  if (seed_given) set.push_back(fmt::format("train.seed={}", o.seed));
+  const Recipe recipe = load_recipe(o.recipe, set);
+  TrainOptions options;
+  options.out = o.out.empty()
+                    ? "out/" + std::filesystem::path(o.recipe).stem().string() + "-" + name_of(recipe.model.family)
+                    : o.out;
+  options.resume = o.resume;
+  options.force = o.force;
+  options.device = device_kind(o.device);
+  options.peak_gflops = options.device == DeviceKind::cpu ? measure_peak().f32_gflops : 0;
+  options.stop = &interrupted();
+  Progress progress;
+  if (!o.json) {
+    fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
+    options.observer.step = [&progress](const StepReport& r) { progress.show(line_of(r)); };
+    options.observer.evaluated = [&progress](int64_t step, const EvalResult& r) {
+      progress.clear();
+      fmt::print("step {:>6}  validation {:.4f} nats/token  {:.4f} bits/byte  non-zero codes {:.1f} %\n", step, r.loss,
+                 r.bits_per_byte, 100 * r.mean_nonzero());
+      std::fflush(stdout);
+    };
+  }
+  const TrainResult result = train(recipe, options);
+  progress.clear();
+  if (o.json) {
+    fmt::print("{}\n", nlohmann::json{{"model", options.out},
+                                      {"step", result.step},
+                                      {"stopped", result.stopped},
+                                      {"loss", result.last.loss},
+                                      {"validation_loss", result.validation.loss},
+                                      {"bits_per_byte", result.validation.bits_per_byte},
+                                      {"tokens_per_second", result.last.tokens_per_second},
+                                      {"peak_share", result.last.peak_share},
+                                      {"code_nonzero", result.last.code_nonzero},
+                                      {"seconds", result.last.seconds}}
+                           .dump());
+    return;
+  }
+  if (result.stopped)
+    fmt::print("stopped at step {}; continue with --resume\n", result.step);
+  else
+    fmt::print("done: {} steps, {} tokens/s at the end, model in {}\n", result.step,
+               short_number(result.last.tokens_per_second), options.out);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c = add_command(app, "train", "train a model from a recipe",
+                            "crate train recipes/shakespeare.toml --set train.steps=200 --out out/try", *o);
+  c->add_option("recipe", o->recipe, "a TOML recipe; see recipes/")->required();
+  c->add_option("--set", o->set, "section.key=value, over the recipe (repeatable)")->expected(1)->take_all();
+  c->add_option("--out", o->out, "model directory (default: out/RECIPE-FAMILY)");
+  c->add_flag("--resume", o->resume, "continue what the directory holds; start when it is empty");
+  c->add_flag("--force", o->force, "start over although the directory holds a model");
+  c->callback([o, c] { run(*o, c->count("--seed") > 0); });
+}
+
+}  // namespace crate::cli

@@ -1,0 +1,31 @@
+// parameters: which tensors a model of a given configuration has, and what they hold at the start.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/store.h"
+
+namespace crate {
+
+struct ParameterShape {
+  std::string name;
+  Shape shape;
+};
+
+/// In the order of the forward; this order is the order of the store and of the weight file.
+std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
+
+struct ParameterCount {
+  int64_t all = 0;
+  int64_t without_positions = 0;  // as nanoGPT and the papers count: without the position table
+};
+
+/// Needs no memory for the parameters themselves.
+ParameterCount count_parameters(const ModelConfig& config);
+
+/// The authors' initialisation; the same numbers on every device and for every thread count.
+void init_parameters(ParameterStore& store, const ModelConfig& config, uint64_t seed);
+
+}  // namespace crate

@@ -1,0 +1,236 @@
+// The cpu kernels walk the rows in chunks that stay in a core's cache, one thread a chunk, all products of a chunk one
+// after the other; only the sums over all rows, d_W and d_V, are large products at the end.
+#include "ops/ista_wide.h"
+
+#include "base/parallel.h"
+#include "ops/row_sums.h"
+#include "ops/scratch_matrix.h"
+#include "ops/threshold.h"
+#include "tensor/gemm.h"
+
+namespace crate {
+namespace {
+
+constexpr int64_t chunk_rows = 128;
+
+void forward_ref(Device&, const IstaWideCall& c) {
+  visit_ref(c.v.dtype, [&](auto zero) { ref::ista_wide<decltype(zero)>(c); });
+}
+
+// Rows of `t` when it is kept, else the thread's own memory.
+Tensor rows_or(const Tensor& t, int64_t lo, int64_t hi, const ScratchMatrix& own) {
+  return t ? t.row_slice(lo, hi) : *own;
+}
+
+// z_steps of the rows lo..hi, into c.codes where kept, else into `own`.
+Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, const ScratchMatrix& own, int64_t lo,
+                    int64_t hi) {
+  const double eta = *c.eta.as<float>();
+  const ScratchMatrix own_r(device, c.resids.empty() ? hi - lo : 0, c.v.cols());
+  const Tensor v = c.v.row_slice(lo, hi);
+  Tensor z, r = v;
+  for (int s = 0; s < c.steps; ++s) {
+    if (s > 0) {
+      r = c.resids.empty() ? *own_r : c.resids[s - 1].row_slice(lo, hi);
+      gemm(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
+    }
+    const bool to_pre = s + 1 == c.steps && c.pre;
+    const Tensor next = to_pre ? c.pre.row_slice(lo, hi) : rows_or(c.codes[s], lo, hi, own);
+    const bool in_place = z && next.data == z.data;
+    gemm(device, {.a = r,
+                  .b = c.dict,
+                  .c = next,
+                  .trans_b = true,
+                  .alpha = eta,
+                  .add = in_place,
+                  .bias = shift,
+                  .plus = in_place ? Tensor{} : z,
+                  .relu = !to_pre,
+                  .b_is_weight = true});
+    z = next;
+  }
+  if (!c.pre) return z;
+  const Tensor code = rows_or(c.codes.back(), lo, hi, own);
+  relu_rows(z, code);
+  return code;
+}
+
+void read_out(Device& device, const IstaWideCall& c, const Tensor& code, int64_t lo, int64_t hi) {
+  gemm(device, {.a = code,
+                .b = c.dict_out,
+                .c = c.y.row_slice(lo, hi),
+                .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
+                .b_is_weight = true});
+}
+
+void forward_cpu(Device& device, const IstaWideCall& c) {
+  const int64_t rows = c.v.rows(), m = c.dict.rows();
+  const ThresholdShift shift(device, c.eta, c.lambda, m);
+  bool all_kept = true;
+  for (const Tensor& code : c.codes) all_kept = all_kept && code;
+  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+    const ScratchMatrix own(device, all_kept ? 0 : hi - lo, m);
+    const Tensor code = encode_chunk(device, c, shift.tensor(), own, lo, hi);
+    if (!c.watch) read_out(device, c, code, lo, hi);
+  });
+  if (!c.watch) return;
+  c.watch();
+  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+    read_out(device, c, c.codes.back().row_slice(lo, hi), lo, hi);
+  });
+}
+
+void backward_ref(Device&, const IstaWideCall& c, const IstaWideGrad& to) {
+  visit_ref(c.v.dtype, [&](auto zero) { ref::ista_wide_backward<decltype(zero)>(c, to); });
+}
+
+// What the steps leave for d_W: g of every step, h of every step but the first, whose z is 0.
+struct Kept {
+  std::vector<ScratchMatrix> g, h;
+};
+
+void backward_chunk(Device& device, const IstaWideCall& c, const IstaWideGrad& to, const Kept& kept, float* sums,
+                    int64_t lo, int64_t hi) {
+  const int64_t m = c.dict.rows();
+  const float eta = *c.eta.as<float>();
+  gemm(device, {.a = to.d_y.row_slice(lo, hi),
+                .b = c.dict_out,
+                .c = kept.g.back()->row_slice(lo, hi),
+                .trans_b = true,
+                .b_is_weight = true});
+  const ScratchMatrix first_h(device, hi - lo, c.v.cols());
+  for (int s = c.steps; s-- > 0;) {
+    const Tensor g = kept.g[s]->row_slice(lo, hi), h = s > 0 ? kept.h[s - 1]->row_slice(lo, hi) : *first_h;
+    mask_rows(g, c.codes[s].row_slice(lo, hi), g, sums);
+    gemm(device, {.a = g, .b = c.dict, .c = h, .b_is_weight = true});
+    if (sums) sums[m] += dot_rows(h, (s == 0 ? c.v : c.resids[s - 1]).row_slice(lo, hi));
+    if (s > 0) {
+      const Tensor d_z = kept.g[s - 1]->row_slice(lo, hi);
+      gemm(device, {.a = h, .b = c.dict, .c = d_z, .trans_b = true, .alpha = -eta, .plus = g, .b_is_weight = true});
+    }
+  }
+  if (!to.d_v) return;
+  const Tensor d_v = to.d_v.to.row_slice(lo, hi);
+  grow(d_v, to.d_v.add, eta, *first_h);
+  for (const ScratchMatrix& h : kept.h) grow(d_v, true, eta, h->row_slice(lo, hi));
+}
+
+// d_W = sum over steps of eta (g' r - z' h) [+ z' d_y when tied]; in rows, one product each.
+void backward_dicts(Device& device, const IstaWideCall& c, const IstaWideGrad& to, const Kept& kept) {
+  const double eta = *c.eta.as<float>();
+  const bool tied = c.dict.data == c.dict_out.data && !to.d_dict_out;
+  if (to.d_dict) {
+    const auto add_product = [&](const Tensor& a, const Tensor& b, double alpha, bool add) {
+      gemm(device, {.a = a, .b = b, .c = to.d_dict.to, .trans_a = true, .alpha = alpha, .add = add});
+    };
+    add_product(*kept.g[0], c.v, eta, to.d_dict.add);
+    for (int s = 1; s < c.steps; ++s) {
+      add_product(*kept.g[s], c.resids[s - 1], eta, true);
+      add_product(c.codes[s - 1], *kept.h[s - 1], -eta, true);
+    }
+    if (tied) add_product(c.codes.back(), to.d_y, 1, true);
+  }
+  if (!to.d_dict_out) return;
+  gemm(device, {.a = c.codes.back(), .b = to.d_y, .c = to.d_dict_out.to, .trans_a = true, .add = to.d_dict_out.add});
+}
+
+void backward_cpu(Device& device, const IstaWideCall& c, const IstaWideGrad& to) {
+  const int64_t rows = c.v.rows(), d = c.v.cols(), m = c.dict.rows();
+  Kept kept;
+  for (int s = 0; s < c.steps; ++s) {
+    kept.g.emplace_back(device, rows, m);
+    if (s > 0) kept.h.emplace_back(device, rows, d);
+  }
+  const ThresholdGrad threshold{to.d_eta, to.d_lambda};
+  const RowSums sums(device, threshold.wanted() ? rows : 0, chunk_rows, m + 1);
+  parallel_chunks(rows, chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
+    backward_chunk(device, c, to, kept, threshold.wanted() ? sums.open(chunk) : nullptr, lo, hi);
+  });
+  if (threshold.wanted()) {
+    sums.close();
+    write_threshold(c.eta, c.lambda, sums, m, threshold);
+  }
+  backward_dicts(device, c, to, kept);
+}
+
+constexpr Kernels<void(Device&, const IstaWideCall&)> forward{"ista_wide", forward_ref, forward_cpu};
+constexpr Kernels<void(Device&, const IstaWideCall&, const IstaWideGrad&)> backward{"ista_wide backward", backward_ref,
+                                                                                    backward_cpu};
+
+void check(const Tensor& v, const IstaWideArgs& args) {
+  const int64_t d = v.cols(), m = args.dict.rows();
+  require(args.dict.cols() == d, "[ista_wide] dict must be (.., {}), came {}", d, args.dict.shape.str());
+  require(!args.dict_out || args.dict_out.shape == args.dict.shape, "[ista_wide] dict_out must be {}, came {}",
+          args.dict.shape.str(), args.dict_out.shape.str());
+  require(args.steps >= 1, "[ista_wide] expected at least one step, came {}", args.steps);
+  require(!args.residual || args.residual.shape == v.shape, "[ista_wide] residual must be {}, came {}", v.shape.str(),
+          args.residual.shape.str());
+  check_threshold("ista_wide", args.eta, args.lambda, m);
+}
+
+void walk_back(Run& run, const IstaWideCall& c, bool tied) {
+  Device& device = run.device();
+  const Tensor d_y = run.grad_of(c.y);
+  const IstaWideGrad to{d_y,
+                        run.grad_to(c.v),
+                        run.grad_to(c.dict),
+                        tied ? GradTo{} : run.grad_to(c.dict_out),
+                        run.grad_to(c.eta),
+                        run.grad_to(c.lambda)};
+  backward.on(device.kind())(device, c, to);
+  if (c.residual) run.pass_grad(c.y, c.residual);
+}
+
+// Shape of v with the width of the code.
+Shape code_shape(const Tensor& v, int64_t m) {
+  return v.shape.rank() == 3 ? Shape{v.shape[0], v.shape[1], m} : Shape{v.rows(), m};
+}
+
+}  // namespace
+
+Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
+  check(v, args);
+  const Device& device = run.device();
+  const bool tied = !args.dict_out, cpu = device.kind() != DeviceKind::ref;
+  const Shape wide = code_shape(v, args.dict.rows());
+  IstaWideCall c{v,
+                 args.dict,
+                 tied ? args.dict : args.dict_out,
+                 args.eta,
+                 args.lambda,
+                 args.residual,
+                 run.make(v.shape),
+                 args.steps,
+                 {},
+                 {},
+                 {},
+                 {}};
+  const bool code = run.wants(args.site, "code"), pre = run.wants(args.site, "pre");
+  const bool first = c.steps > 1 && run.wants(args.site, "code0");
+  c.codes.resize(c.steps);
+  for (int s = 0; s < c.steps; ++s) {
+    const bool watched = (code && s + 1 == c.steps) || (first && s == 0);
+    if ((run.recording() && cpu) || watched) c.codes[s] = run.make(wide);
+  }
+  for (int s = 1; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
+  if (pre) c.pre = run.make(wide);
+  if (code || pre || first) {
+    c.watch = [&] {
+      if (first) run.see(args.site, "code0", c.codes[0]);
+      if (pre) run.see(args.site, "pre", c.pre);
+      if (code) run.see(args.site, "code", c.codes.back());
+    };
+    if (!c.codes.back()) c.codes.back() = run.make(wide);
+  }
+  forward.on(device.kind())(run.device(), c);
+  c.watch = nullptr;
+  const Cost cost = ista_wide_cost(v.rows(), v.cols(), args.dict.rows(), args.steps);
+  run.record("ista_wide", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c, tied] { walk_back(run, c, tied); });
+  return c.y;
+}
+
+Cost ista_wide_cost(int64_t rows, int64_t d, int64_t m, int steps) {
+  return {2.0 * steps * gemm_flops(rows, m, d), 4.0 * static_cast<double>(2 * rows * d + m * d)};
+}
+
+}  // namespace crate

@@ -1,0 +1,155 @@
+#include "ops/layer_norm.h"
+
+#include "base/parallel.h"
+#include "ops/row_sums.h"
+
+namespace crate {
+namespace {
+
+constexpr int64_t chunk_rows = 64;  // 64 rows of 384 numbers, read twice, stay in the first two caches
+
+struct Rows {
+  const float *x, *scale, *shift;
+  float *y, *stats;
+  int64_t d;
+  float eps;
+};
+
+CRATE_CLONES void norm_rows(const Rows& r, int64_t lo, int64_t hi) {
+  const int64_t d = r.d;
+  const float inv_d = 1.0F / static_cast<float>(d);
+  for (int64_t i = lo; i < hi; ++i) {
+    const float* x = r.x + i * d;
+    float* y = r.y + i * d;
+    const float mean = vec::sum(d, [x](int64_t j) { return x[j]; }) * inv_d;
+    const float var = vec::sum(d, [x, mean](int64_t j) { return (x[j] - mean) * (x[j] - mean); }) * inv_d;
+    const float inv = 1.0F / std::sqrt(var + r.eps);
+    const float *scale = r.scale, *shift = r.shift;
+    if (shift) {
+#pragma omp simd
+      for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j] + shift[j];
+    } else {
+#pragma omp simd
+      for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j];
+    }
+    if (r.stats) {
+      r.stats[2 * i] = mean;
+      r.stats[2 * i + 1] = inv;
+    }
+  }
+}
+
+struct BackRows {
+  const float *x, *scale, *stats, *d_y;
+  float* d_x;  // null: not wanted
+  bool add;
+  int64_t d;
+};
+
+// d_scale and d_shift grow by the rows lo..hi; the two row means are summed in the same pass.
+CRATE_CLONES void back_rows(const BackRows& r, int64_t lo, int64_t hi, float* d_scale, float* d_shift) {
+  const int64_t d = r.d;
+  const float inv_d = 1.0F / static_cast<float>(d);
+  const float* scale = r.scale;
+  for (int64_t i = lo; i < hi; ++i) {
+    const float *x = r.x + i * d, *d_y = r.d_y + i * d;
+    const float mean = r.stats[2 * i], inv = r.stats[2 * i + 1];
+    float g_lanes[vec::lanes] = {}, gh_lanes[vec::lanes] = {};
+    int64_t j = 0;
+    for (; j + vec::lanes <= d; j += vec::lanes) {
+#pragma omp simd
+      for (int l = 0; l < vec::lanes; ++l) {
+        const float h = (x[j + l] - mean) * inv, dy = d_y[j + l], g = scale[j + l] * dy;
+        g_lanes[l] += g;
+        gh_lanes[l] += g * h;
+        d_scale[j + l] += dy * h;
+        d_shift[j + l] += dy;
+      }
+    }
+    for (int l = 0; j < d; ++j, ++l) {
+      const float h = (x[j] - mean) * inv, g = scale[j] * d_y[j];
+      g_lanes[l] += g;
+      gh_lanes[l] += g * h;
+      d_scale[j] += d_y[j] * h;
+      d_shift[j] += d_y[j];
+    }
+    if (!r.d_x) continue;
+    float* d_x = r.d_x + i * d;
+    const float g_mean = vec::tree(g_lanes) * inv_d, gh_mean = vec::tree(gh_lanes) * inv_d;
+    const bool add = r.add;
+#pragma omp simd
+    for (int64_t k = 0; k < d; ++k) {
+      const float h = (x[k] - mean) * inv;
+      d_x[k] = (add ? d_x[k] : 0.0F) + (scale[k] * d_y[k] - g_mean - h * gh_mean) * inv;
+    }
+  }
+}
+
+void forward_ref(Device&, const LayerNormCall& c) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::layer_norm<decltype(zero)>(c); });
+}
+
+void forward_cpu(Device&, const LayerNormCall& c) {
+  const Rows r{c.x.as<float>(),
+               c.scale.as<float>(),
+               ref::maybe<float>(c.shift),
+               c.y.as<float>(),
+               c.stats ? c.stats.as<float>() : nullptr,
+               c.x.cols(),
+               static_cast<float>(c.eps)};
+  parallel_for(c.x.rows(), 16, [&r](int64_t lo, int64_t hi) { norm_rows(r, lo, hi); });
+}
+
+void backward_ref(Device&, const LayerNormCall& c, const LayerNormGrad& to) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::layer_norm_backward<decltype(zero)>(c, to); });
+}
+
+void backward_cpu(Device& device, const LayerNormCall& c, const LayerNormGrad& to) {
+  const int64_t d = c.x.cols();
+  const BackRows r{c.x.as<float>(),
+                   c.scale.as<float>(),
+                   c.stats.as<float>(),
+                   to.d_y.as<float>(),
+                   ref::maybe<float>(to.d_x.to),
+                   to.d_x.add,
+                   d};
+  const RowSums sums(device, c.x.rows(), chunk_rows, 2 * d);
+  parallel_chunks(c.x.rows(), chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
+    float* d_scale = sums.open(chunk);
+    back_rows(r, lo, hi, d_scale, d_scale + d);
+  });
+  sums.close();
+  sums.write(to.d_scale);
+  sums.write(to.d_shift, d);
+}
+
+constexpr Kernels<void(Device&, const LayerNormCall&)> forward{"layer_norm", forward_ref, forward_cpu};
+constexpr Kernels<void(Device&, const LayerNormCall&, const LayerNormGrad&)> backward{"layer_norm backward",
+                                                                                      backward_ref, backward_cpu};
+
+}  // namespace
+
+Tensor layer_norm(Run& run, const Tensor& x, const LayerNormArgs& args) {
+  const int64_t d = x.cols(), rows = x.rows();
+  require(d > 0 && args.scale.numel() == d, "[layer_norm] scale must be ({}), came {}", d, args.scale.shape.str());
+  require(!args.shift || args.shift.numel() == d, "[layer_norm] shift must be ({}), came {}", d,
+          args.shift.shape.str());
+  LayerNormCall call{x, args.scale, args.shift, run.make(x.shape), {}, args.eps};
+  Device& device = run.device();
+  if (run.recording() && device.kind() != DeviceKind::ref) call.stats = run.make({rows, 2});
+  forward.on(device.kind())(device, call);
+  const Cost cost = layer_norm_cost(rows, d);
+  run.record("layer_norm", call.y, cost, {1.5 * cost.flops, 1.5 * cost.bytes}, [&run, call] {
+    Device& on = run.device();
+    const Tensor d_y = run.grad_of(call.y);
+    backward.on(on.kind())(on, call, {d_y, run.grad_to(call.x), run.grad_to(call.scale), run.grad_to(call.shift)});
+  });
+  return call.y;
+}
+
+Cost layer_norm_cost(int64_t rows, int64_t d) {
+  const auto numbers = static_cast<double>(rows * d);
+  return {8 * numbers, 8 * numbers};
+}
+
+}  // namespace crate

@@ -1,0 +1,174 @@
+// The cpu kernels walk the rows in chunks that stay in a core's cache, one thread a chunk; only the weight gradients,
+// sums over all rows, are large products at the end.
+#include "ops/mlp.h"
+
+#include "base/parallel.h"
+#include "ops/row_sums.h"
+#include "ops/scratch_matrix.h"
+#include "ops/threshold.h"
+#include "tensor/gemm.h"
+
+namespace crate {
+namespace {
+
+constexpr int64_t chunk_rows = 128;
+
+// slope may be the memory of pre, or null.
+CRATE_CLONES void gelu_and_slope(const float* pre, float* h, float* slope, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float a = pre[i];
+    const vec::Normal p = vec::normal(a);
+    h[i] = a * p.below;
+    slope[i] = p.below + a * p.density;
+  }
+}
+
+CRATE_CLONES void gelu(const float* pre, float* h, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) h[i] = pre[i] * vec::normal(pre[i]).below;
+}
+
+CRATE_CLONES void multiply_and_sum(const float* slope, float* g, float* sums, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    g[i] *= slope[i];
+    sums[i] += g[i];
+  }
+}
+
+void forward_ref(Device&, const MlpCall& c) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::mlp<decltype(zero)>(c); });
+}
+
+// h of the rows lo..hi, into c.hidden where kept, else into `own`.
+Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, int64_t lo, int64_t hi) {
+  const Tensor hidden = c.hidden ? c.hidden.row_slice(lo, hi) : *own;
+  const Tensor pre = c.slope ? c.slope.row_slice(lo, hi) : hidden;
+  gemm(device, {.a = c.x.row_slice(lo, hi),
+                .b = c.w_in,
+                .c = pre,
+                .trans_b = true,
+                .bias = c.b_in,
+                .relu = c.act == Activation::relu,
+                .b_is_weight = true});
+  if (c.act == Activation::relu) return hidden;
+  float *a = pre.as<float>(), *h = hidden.as<float>();
+  if (c.slope)
+    gelu_and_slope(a, h, a, pre.numel());
+  else
+    gelu(a, h, pre.numel());
+  return hidden;
+}
+
+void read_out(Device& device, const MlpCall& c, const Tensor& hidden, int64_t lo, int64_t hi) {
+  gemm(device, {.a = hidden,
+                .b = c.w_out,
+                .c = c.y.row_slice(lo, hi),
+                .trans_b = true,
+                .bias = c.b_out,
+                .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
+                .b_is_weight = true});
+}
+
+void forward_cpu(Device& device, const MlpCall& c) {
+  const int64_t rows = c.x.rows(), m = c.w_in.rows();
+  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+    const ScratchMatrix own(device, c.hidden ? 0 : hi - lo, m);
+    const Tensor hidden = encode_chunk(device, c, own, lo, hi);
+    if (!c.watch) read_out(device, c, hidden, lo, hi);
+  });
+  if (!c.watch) return;
+  c.watch();
+  parallel_chunks(rows, chunk_rows,
+                  [&](int64_t, int64_t lo, int64_t hi) { read_out(device, c, c.hidden.row_slice(lo, hi), lo, hi); });
+}
+
+void backward_ref(Device&, const MlpCall& c, const MlpGrad& to) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::mlp_backward<decltype(zero)>(c, to); });
+}
+
+// g of the rows lo..hi; sums grow by g (m) and d_y (d).
+void backward_chunk(Device& device, const MlpCall& c, const MlpGrad& to, const Tensor& all_g, float* sums, int64_t lo,
+                    int64_t hi) {
+  const int64_t d = c.x.cols(), m = c.w_in.rows();
+  const Tensor d_y = to.d_y.row_slice(lo, hi), g = all_g.row_slice(lo, hi);
+  gemm(device, {.a = d_y, .b = c.w_out, .c = g, .b_is_weight = true});
+  if (c.act == Activation::relu) {
+    mask_rows(g, c.hidden.row_slice(lo, hi), g, sums);
+  } else {
+    const float* slope = c.slope.as<float>();
+    for (int64_t i = lo; i < hi; ++i) multiply_and_sum(slope + i * m, all_g.as<float>() + i * m, sums, m);
+  }
+  if (to.d_b_out) add_rows(d_y.as<float>(), hi - lo, d, sums + m);
+  if (!to.d_x) return;
+  const Tensor d_x = to.d_x.to.row_slice(lo, hi);
+  gemm(device, {.a = g, .b = c.w_in, .c = d_x, .add = to.d_x.add, .b_is_weight = true});
+}
+
+void backward_cpu(Device& device, const MlpCall& c, const MlpGrad& to) {
+  const int64_t rows = c.x.rows(), d = c.x.cols(), m = c.w_in.rows();
+  const ScratchMatrix g(device, rows, m);
+  const RowSums sums(device, rows, chunk_rows, m + d);
+  parallel_chunks(rows, chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
+    backward_chunk(device, c, to, *g, sums.open(chunk), lo, hi);
+  });
+  sums.close();
+  sums.write(to.d_b_in);
+  sums.write(to.d_b_out, m);
+  if (to.d_w_in) gemm(device, {.a = *g, .b = c.x, .c = to.d_w_in.to, .trans_a = true, .add = to.d_w_in.add});
+  if (to.d_w_out)
+    gemm(device, {.a = to.d_y, .b = c.hidden, .c = to.d_w_out.to, .trans_a = true, .add = to.d_w_out.add});
+}
+
+constexpr Kernels<void(Device&, const MlpCall&)> forward{"mlp", forward_ref, forward_cpu};
+constexpr Kernels<void(Device&, const MlpCall&, const MlpGrad&)> backward{"mlp backward", backward_ref, backward_cpu};
+
+void check(const Tensor& x, const MlpArgs& args) {
+  const int64_t d = x.cols(), m = args.w_in.rows();
+  require(args.w_in.cols() == d, "[mlp] w_in must be (.., {}), came {}", d, args.w_in.shape.str());
+  require(args.w_out.rows() == d && args.w_out.cols() == m, "[mlp] w_out must be ({}, {}), came {}", d, m,
+          args.w_out.shape.str());
+  require(!args.b_in || args.b_in.numel() == m, "[mlp] b_in must be ({}), came {}", m, args.b_in.shape.str());
+  require(!args.b_out || args.b_out.numel() == d, "[mlp] b_out must be ({}), came {}", d, args.b_out.shape.str());
+  require(!args.residual || args.residual.shape == x.shape, "[mlp] residual must be {}, came {}", x.shape.str(),
+          args.residual.shape.str());
+}
+
+void walk_back(Run& run, const MlpCall& c) {
+  Device& device = run.device();
+  const Tensor d_y = run.grad_of(c.y);
+  const MlpGrad to{d_y,
+                   run.grad_to(c.x),
+                   run.grad_to(c.w_in),
+                   c.b_in ? run.grad_to(c.b_in) : GradTo{},
+                   run.grad_to(c.w_out),
+                   c.b_out ? run.grad_to(c.b_out) : GradTo{}};
+  backward.on(device.kind())(device, c, to);
+  if (c.residual) run.pass_grad(c.y, c.residual);
+}
+
+}  // namespace
+
+Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
+  check(x, args);
+  Device& device = run.device();
+  const int64_t m = args.w_in.rows();
+  const Shape wide = x.shape.rank() == 3 ? Shape{x.shape[0], x.shape[1], m} : Shape{x.rows(), m};
+  MlpCall c{x, args.w_in, args.b_in, args.w_out, args.b_out, args.residual, run.make(x.shape), args.act, {}, {}, {}};
+  const bool keep = run.recording() && device.kind() != DeviceKind::ref;
+  if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
+  if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
+  if (run.wants(args.site, "hidden")) c.watch = [&] { run.see(args.site, "hidden", c.hidden); };
+  forward.on(device.kind())(device, c);
+  c.watch = nullptr;
+  const Cost cost = mlp_cost(x.rows(), x.cols(), m);
+  run.record("mlp", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c] { walk_back(run, c); });
+  return c.y;
+}
+
+Cost mlp_cost(int64_t rows, int64_t d, int64_t m) {
+  return {2 * gemm_flops(rows, m, d), 4.0 * static_cast<double>(2 * rows * d + 2 * m * d)};
+}
+
+}  // namespace crate

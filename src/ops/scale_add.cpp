@@ -1,0 +1,85 @@
+#include "ops/scale_add.h"
+
+#include "base/parallel.h"
+#include "ops/row_sums.h"
+
+namespace crate {
+namespace {
+
+constexpr int64_t chunk_rows = 64;
+
+CRATE_CLONES void scale_add_row(const float* x, const float* gamma, const float* residual, float* y, int64_t d) {
+#pragma omp simd
+  for (int64_t j = 0; j < d; ++j) y[j] = residual[j] + gamma[j] * x[j];
+}
+
+CRATE_CLONES void scale_row(const float* d_y, const float* gamma, float* d_x, bool add, int64_t d) {
+#pragma omp simd
+  for (int64_t j = 0; j < d; ++j) d_x[j] = (add ? d_x[j] : 0.0F) + gamma[j] * d_y[j];
+}
+
+CRATE_CLONES void grow_products(const float* a, const float* b, float* sums, int64_t d) {
+#pragma omp simd
+  for (int64_t j = 0; j < d; ++j) sums[j] += a[j] * b[j];
+}
+
+void forward_ref(Device&, const ScaleAddCall& c) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::scale_add<decltype(zero)>(c); });
+}
+
+void forward_cpu(Device&, const ScaleAddCall& c) {
+  const int64_t d = c.x.cols();
+  const float *x = c.x.as<float>(), *gamma = c.gamma.as<float>(), *residual = c.residual.as<float>();
+  float* y = c.y.as<float>();
+  parallel_for(c.x.rows(), 16, [=](int64_t lo, int64_t hi) {
+    for (int64_t i = lo * d; i < hi * d; i += d) scale_add_row(x + i, gamma, residual + i, y + i, d);
+  });
+}
+
+void backward_ref(Device&, const ScaleAddCall& c, const ScaleAddGrad& to) {
+  visit_ref(c.x.dtype, [&](auto zero) { ref::scale_add_backward<decltype(zero)>(c, to); });
+}
+
+void backward_cpu(Device& device, const ScaleAddCall& c, const ScaleAddGrad& to) {
+  const int64_t d = c.x.cols();
+  const float *x = c.x.as<float>(), *gamma = c.gamma.as<float>(), *d_y = to.d_y.as<float>();
+  float* d_x = ref::maybe<float>(to.d_x.to);
+  const RowSums sums(device, c.x.rows(), chunk_rows, d);
+  parallel_chunks(c.x.rows(), chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
+    float* d_gamma = sums.open(chunk);
+    for (int64_t i = lo * d; i < hi * d; i += d) {
+      if (d_x) scale_row(d_y + i, gamma, d_x + i, to.d_x.add, d);
+      grow_products(d_y + i, x + i, d_gamma, d);
+    }
+  });
+  sums.close();
+  sums.write(to.d_gamma);
+}
+
+constexpr Kernels<void(Device&, const ScaleAddCall&)> forward{"scale_add", forward_ref, forward_cpu};
+constexpr Kernels<void(Device&, const ScaleAddCall&, const ScaleAddGrad&)> backward{"scale_add backward", backward_ref,
+                                                                                    backward_cpu};
+
+}  // namespace
+
+Tensor scale_add(Run& run, const Tensor& x, const Tensor& gamma, const Tensor& residual) {
+  require(gamma.numel() == x.cols(), "[scale_add] gamma must be ({}), came {}", x.cols(), gamma.shape.str());
+  require(residual.shape == x.shape, "[scale_add] residual must be {}, came {}", x.shape.str(), residual.shape.str());
+  const ScaleAddCall call{x, gamma, residual, run.make(x.shape)};
+  const DeviceKind kind = run.device().kind();
+  forward.on(kind)(run.device(), call);
+  const Cost cost = scale_add_cost(x.rows(), x.cols());
+  run.record("scale_add", call.y, cost, {1.5 * cost.flops, cost.bytes}, [&run, call, kind] {
+    const Tensor d_y = run.grad_of(call.y);
+    backward.on(kind)(run.device(), call, {d_y, run.grad_to(call.x), run.grad_to(call.gamma)});
+    run.pass_grad(call.y, call.residual);
+  });
+  return call.y;
+}
+
+Cost scale_add_cost(int64_t rows, int64_t d) {
+  const auto numbers = static_cast<double>(rows * d);
+  return {2 * numbers, 12 * numbers};
+}
+
+}  // namespace crate

@@ -1,0 +1,152 @@
+// score_rows_kernel: the loops of ops/score_rows.h in float, compiled once per instruction set (see ops/simd.h). Whole
+// vectors first, what is left of a row one by one. ops/score_rows_loops.h says the same without vectors.
+#pragma once
+#include "ops/score_rows.h"
+#include "ops/simd.h"
+
+namespace crate::attend {
+namespace {
+
+using simd::lanes;
+using simd::Vec;
+using Index = std::ptrdiff_t;
+
+inline float dot_rows(const float* a, const float* b, Index p) {
+  Vec sums{};
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) sums = simd::load(a + c) * simd::load(b + c) + sums;
+  float sum = simd::sum(sums);
+  for (; c < p; ++c) sum += a[c] * b[c];
+  return sum;
+}
+
+/// y += factor * x
+inline void add_scaled(const float* x, float factor, float* y, Index p) {
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) simd::store(y + c, simd::load(x + c) * factor + simd::load(y + c));
+  for (; c < p; ++c) y[c] += x[c] * factor;
+}
+
+/// z += x * y
+inline void add_products(const float* x, const float* y, float* z, Index p) {
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) simd::store(z + c, simd::load(x + c) * simd::load(y + c) + simd::load(z + c));
+  for (; c < p; ++c) z[c] += x[c] * y[c];
+}
+
+inline void copy_scaled(const float* x, float factor, float* y, Index p) {
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) simd::store(y + c, simd::load(x + c) * factor);
+  for (; c < p; ++c) y[c] = x[c] * factor;
+}
+
+/// to = factor * x, its pairs turned by the cosines and sign * the sines.
+inline void copy_turned(const float* x, const float* turns, float sign, float factor, float* to, Index p) {
+  const Index half = p / 2;
+  Index a = 0;
+  for (; a + lanes <= half; a += lanes) {
+    const Vec cosine = simd::load(turns + a) * factor;
+    const Vec sine = simd::load(turns + half + a) * (sign * factor);
+    const Vec first = simd::load(x + a);
+    const Vec second = simd::load(x + half + a);
+    simd::store(to + a, first * cosine - second * sine);
+    simd::store(to + half + a, first * sine + second * cosine);
+  }
+  for (; a < half; ++a) {
+    const float cosine = turns[a] * factor;
+    const float sine = turns[half + a] * (sign * factor);
+    const float first = x[a];
+    const float second = x[half + a];
+    to[a] = first * cosine - second * sine;
+    to[half + a] = first * sine + second * cosine;
+  }
+}
+
+/// The row after the shift: in place where there is none, else in `room`.
+inline const float* shifted(const ScoreRows<float>& s, Index i, float* room) {
+  const float* w = s.w.at + i * s.w.stride;
+  if (s.shift == nullptr || i == 0) return w;
+  copy_scaled(w, 1.0F, room, s.p);
+  add_products(s.shift, w - s.w.stride, room, s.p);
+  return room;
+}
+
+inline float over_rms(const ScoreRows<float>& s, const float* x) {
+  return 1.0F / __builtin_sqrtf(dot_rows(x, x, s.p) / static_cast<float>(s.p) + static_cast<float>(s.eps));
+}
+
+inline void make_rows(const ScoreRows<float>& s, float* rows) {
+  for (Index i = 0; i < s.n; ++i, rows += s.p) {
+    const float* x = shifted(s, i, rows);
+    const float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
+    if (s.turns != nullptr) {
+      copy_turned(x, s.turns + i * s.p, 1.0F, factor, rows, s.p);
+    } else {
+      copy_scaled(x, factor, rows, s.p);
+    }
+  }
+}
+
+inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d_w, float* d_shift, float* d_factor,
+                        float* room) {
+  float* g = room + s.p;
+  for (Index i = 0; i < s.n; ++i, d_rows += s.p, d_w += s.p) {
+    if (s.turns != nullptr) {
+      copy_turned(d_rows, s.turns + i * s.p, -1.0F, 1.0F, g, s.p);
+    } else {
+      copy_scaled(d_rows, 1.0F, g, s.p);
+    }
+    if (s.norm) {
+      const float* x = shifted(s, i, room);
+      const float r = over_rms(s, x);
+      const float along = dot_rows(x, g, s.p) * r;
+      *d_factor += along;
+      copy_scaled(g, r * s.factor, g, s.p);
+      add_scaled(x, -r * r * s.factor * along / static_cast<float>(s.p), g, s.p);
+    }
+    add_scaled(g, 1.0F, d_w, s.p);
+    if (s.shift == nullptr || i == 0) continue;
+    add_products(s.shift, g, d_w - s.p, s.p);
+    add_products(s.w.at + (i - 1) * s.w.stride, g, d_shift, s.p);
+  }
+}
+
+inline void exclude_rows(Index n, Index p, HeadRows<float> w, HeadOut<float> y, float* along) {
+  for (Index i = 0; i < n; ++i) {
+    const float* wi = w.at + i * w.stride;
+    float* yi = y.at + i * y.stride;
+    along[i] = dot_rows(yi, wi, p) / (dot_rows(wi, wi, p) + static_cast<float>(exclude_eps));
+    add_scaled(wi, -along[i], yi, p);
+  }
+}
+
+inline void unexclude_rows(Index n, Index p, HeadRows<float> w, HeadRows<float> z, const float* along,
+                           HeadRows<float> d_z, float* y, float* d_y, float* d_w) {
+  for (Index i = 0; i < n; ++i, y += p, d_y += p, d_w += p) {
+    const float* wi = w.at + i * w.stride;
+    const float* zi = z.at + i * z.stride;
+    const float* gi = d_z.at + i * d_z.stride;
+    const float b = dot_rows(wi, gi, p) / (dot_rows(wi, wi, p) + static_cast<float>(exclude_eps));
+    copy_scaled(zi, 1.0F, y, p);
+    add_scaled(wi, along[i], y, p);
+    copy_scaled(gi, 1.0F, d_y, p);
+    add_scaled(wi, -b, d_y, p);
+    add_scaled(gi, -along[i], d_w, p);  // y - 2 a w = z - a w
+    add_scaled(zi, -b, d_w, p);
+    add_scaled(wi, b * along[i], d_w, p);
+  }
+}
+
+inline void put_rows(Index n, Index p, const float* from, HeadOut<float> to, bool add) {
+  for (Index i = 0; i < n; ++i, from += p) {
+    float* row = to.at + i * to.stride;
+    if (add) {
+      add_scaled(from, 1.0F, row, p);
+    } else {
+      copy_scaled(from, 1.0F, row, p);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace crate::attend

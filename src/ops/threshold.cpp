@@ -1,0 +1,100 @@
+#include "ops/threshold.h"
+
+#include <algorithm>
+
+namespace crate {
+namespace {
+
+CRATE_CLONES void mask_row(const float* d_z, const float* z, float* g, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) g[j] = z[j] > 0 ? d_z[j] : 0.0F;
+}
+
+CRATE_CLONES void mask_row_and_sum(const float* d_z, const float* z, float* g, float* sums, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) {
+    const float kept = z[j] > 0 ? d_z[j] : 0.0F;
+    g[j] = kept;
+    sums[j] += kept;
+  }
+}
+
+CRATE_CLONES void relu_numbers(const float* pre, float* z, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) z[j] = pre[j] > 0 ? pre[j] : 0.0F;
+}
+
+CRATE_CLONES float dot(const float* a, const float* b, int64_t n) {
+  return vec::sum(n, [a, b](int64_t j) { return a[j] * b[j]; });
+}
+
+CRATE_CLONES void combine_numbers(const float* a, float factor, const float* b, float* to, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = a[j] + factor * b[j];
+}
+
+CRATE_CLONES void grow_numbers(float* to, bool add, float factor, const float* by, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = (add ? to[j] : 0.0F) + factor * by[j];
+}
+
+}  // namespace
+
+void check_threshold(const char* op, const Tensor& eta, const Tensor& lambda, int64_t n) {
+  require(eta.numel() == 1, "[{}] eta must be (1), came {}", op, eta.shape.str());
+  require(lambda.numel() == 1 || lambda.numel() == n, "[{}] lambda must be (1) or ({}), came {}", op, n,
+          lambda.shape.str());
+}
+
+ThresholdShift::ThresholdShift(Device& device, const Tensor& eta, const Tensor& lambda, int64_t n)
+    : data_(device.pool(), static_cast<std::size_t>(n) * sizeof(float)), n_(n) {
+  const float step = *eta.as<float>(), *threshold = lambda.as<float>();
+  const bool one = lambda.numel() == 1;
+  for (int64_t j = 0; j < n; ++j) data_.as<float>()[j] = -step * threshold[one ? 0 : j];
+}
+
+Tensor ThresholdShift::tensor() const { return {data_.as<float>(), {n_}, Dtype::f32, -1}; }
+
+void write_threshold(const Tensor& eta, const Tensor& lambda, const RowSums& sums, int64_t n, const ThresholdGrad& to) {
+  const float step = *eta.as<float>(), *threshold = lambda.as<float>(), *total = sums.total();
+  const bool one = lambda.numel() == 1;
+  double d_eta = total[n], d_one = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    d_eta -= double{threshold[one ? 0 : j]} * total[j];
+    d_one -= double{step} * total[j];
+  }
+  if (to.d_eta) {
+    float* d = to.d_eta.to.as<float>();
+    *d = (to.d_eta.add ? *d : 0.0F) + static_cast<float>(d_eta);
+  }
+  if (!to.d_lambda) return;
+  float* d = to.d_lambda.to.as<float>();
+  const bool add = to.d_lambda.add;
+  if (one) {
+    *d = (add ? *d : 0.0F) + static_cast<float>(d_one);
+    return;
+  }
+  for (int64_t j = 0; j < n; ++j) d[j] = (add ? d[j] : 0.0F) - step * total[j];
+}
+
+void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums) {
+  const int64_t n = z.cols();
+  const float *from = d_z.as<float>(), *code = z.as<float>();
+  float* to = g.as<float>();
+  if (!sums) return mask_row(from, code, to, z.numel());
+  for (int64_t i = 0; i < z.numel(); i += n) mask_row_and_sum(from + i, code + i, to + i, sums, n);
+}
+
+void relu_rows(const Tensor& pre, const Tensor& z) { relu_numbers(pre.as<float>(), z.as<float>(), z.numel()); }
+
+float dot_rows(const Tensor& a, const Tensor& b) { return dot(a.as<float>(), b.as<float>(), a.numel()); }
+
+void grow(const Tensor& to, bool add, float factor, const Tensor& by) {
+  grow_numbers(to.as<float>(), add, factor, by.as<float>(), to.numel());
+}
+
+void combine(const Tensor& a, float factor, const Tensor& b, const Tensor& to) {
+  combine_numbers(a.as<float>(), factor, b.as<float>(), to.as<float>(), to.numel());
+}
+
+}  // namespace crate

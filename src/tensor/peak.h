@@ -1,0 +1,14 @@
+// peak: what this machine can do at most, measured now, so that speeds can be told as shares of it.
+#pragma once
+
+namespace crate {
+
+struct MachinePeak {
+  double f32_gflops = 0;    // the fastest of several large square f32 products (oneDNN), all threads of the pool
+  double bandwidth_gbs = 0; // reading and writing a buffer much larger than the caches, all threads
+};
+
+/// Takes about half a second.
+MachinePeak measure_peak();
+
+}  // namespace crate

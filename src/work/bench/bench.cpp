@@ -1,0 +1,82 @@
+#include "work/bench/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/rng.h"
+#include "model/language_model.h"
+#include "work/train/optimizer.h"
+
+namespace crate {
+namespace {
+
+double ms_of(auto&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+SpeedOf speed(int repeats, int64_t tokens, auto&& f) {
+  double flops = f();
+  std::vector<double> times;
+  for (int i = 0; i < repeats; ++i) times.push_back(ms_of([&] { flops = f(); }));
+  std::sort(times.begin(), times.end());
+  const double ms = times[times.size() / 2];
+  return {ms, 1e3 * static_cast<double>(tokens) / ms, 1e-6 * flops / ms};
+}
+
+std::vector<int32_t> random_tokens(int64_t count, int64_t vocab) {
+  std::vector<int32_t> out(static_cast<std::size_t>(count));
+  const Rng rng(1, Stream::data);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab), 0, i));
+  return out;
+}
+
+}  // namespace
+
+ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_options, const BenchOptions& options) {
+  Device device(device_options);
+  LanguageModel model(device, config);
+  model.init(1);
+  model.store().allocate_grads();
+  Optimizer optimizer(device, model.store(), {});
+  const int64_t count = options.batch * config.context;
+  std::vector<int32_t> tokens = random_tokens(count, config.vocab), targets = random_tokens(count, config.vocab);
+  const Shape shape{options.batch, config.context};
+  const Tensor in{tokens.data(), shape, Dtype::i32}, out{targets.data(), shape, Dtype::i32};
+  ModelSpeed result;
+  int64_t step = 0;
+  result.train = speed(options.repeats, count, [&] {
+    double flops = 0;
+    {
+      model.store().forget_grads();
+      Run run(device, {.record = true, .train = true});
+      run.backward(model.loss(run, in, out).loss);
+      flops = run.forward_cost().flops + run.backward_cost().flops;
+    }
+    optimizer.update(1e-4, step++);
+    return flops;
+  });
+  result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());
+  result.forward = speed(options.repeats, count, [&] {
+    Run run(device);
+    model.loss(run, in, out);
+    return run.forward_cost().flops;
+  });
+  const int64_t decoded = std::min(options.decode_tokens, config.context);
+  result.decode = speed(options.repeats, decoded, [&] {
+    DecodeState state(device, config, 1);
+    double flops = 0;
+    for (int64_t i = 0; i < decoded; ++i) {
+      Run run(device);
+      model.logits(run, {tokens.data() + i, {1, 1}, Dtype::i32}, &state);
+      flops += run.forward_cost().flops;
+    }
+    return flops;
+  });
+  return result;
+}
+
+}  // namespace crate

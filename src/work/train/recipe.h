@@ -1,0 +1,64 @@
+// recipe: a training run as a TOML file: [model] [data] [train] [optimizer] [schedule]. Unknown keys are errors.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+
+namespace crate {
+
+struct DataRecipe {
+  std::string train;  // text, shards or a prepared folder
+  std::string val;    // the same; empty: the last `val_fraction` of train
+  double val_fraction = 0.1;
+  std::string tokenizer = "bytes";  // "bytes", a tokenizer.json, a folder
+  std::string json_field = "text";
+  std::string document_prefix;
+};
+
+struct TrainRecipe {
+  int64_t steps = 1000;
+  int64_t batch = 16;              // sequences a step
+  int64_t micro_batches = 1;       // the batch is computed in this many parts
+  int64_t eval_every = 250;        // steps; 0: only at the end
+  int64_t eval_tokens = 65536;     // 0: the whole validation text
+  int64_t checkpoint_every = 500;  // steps; 0: only at the end
+  int64_t log_every = 10;
+  uint64_t seed = 1;
+  bool recompute = false;
+  std::string dtype = "f32";  // or "bf16": products on bf16 inputs
+};
+
+struct OptimizerRecipe {
+  std::string name = "adamw";  // or "lion"
+  double lr = 1e-3;
+  double beta1 = 0.9, beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.1;
+  double clip = 1.0;  // of the global gradient norm; 0: none
+};
+
+struct ScheduleRecipe {
+  std::string shape = "cosine";  // cosine, linear, constant
+  int64_t warmup = 100;          // steps
+  double final_ratio = 0.1;      // of lr at the last step
+};
+
+struct Recipe {
+  ModelConfig model;
+  DataRecipe data;
+  TrainRecipe train;
+  OptimizerRecipe optimizer;
+  ScheduleRecipe schedule;
+  std::string text;  // as it was after overrides: one "section.key = value" a line
+};
+
+/// Reads a recipe and applies overrides "section.key=value". Paths that do not exist from here are tried from the
+/// recipe's folder and the folder above. Throws Error naming file and key.
+Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
+
+/// Learning rate of step 0 .. steps - 1: linear warm-up, then the shape down to final_ratio.
+double learning_rate(const ScheduleRecipe& schedule, double lr, int64_t step, int64_t steps);
+
+}  // namespace crate

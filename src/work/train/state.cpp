@@ -1,0 +1,68 @@
+#include "work/train/state.h"
+
+#include <deque>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace crate {
+namespace {
+
+using nlohmann::json;
+
+std::string lines_up_to(const std::string& text, int64_t step) {
+  std::string kept;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    if (end == std::string::npos) break;  // a half-written line
+    const json line = json::parse(text.substr(at, end - at), nullptr, false);
+    if (line.is_object() && line.value("step", int64_t{0}) <= step) kept += text.substr(at, end - at + 1);
+    at = end + 1;
+  }
+  return kept;
+}
+
+}  // namespace
+
+void put_state(DirectoryWriter& directory, const Optimizer& optimizer, const Recipe& recipe,
+               const TrainProgress& progress) {
+  std::deque<std::vector<float>> buffers;
+  std::vector<TensorToWrite> tensors;
+  for (const auto& moment : optimizer.moments())
+    tensors.push_back(as_f32(moment.name, moment.value, buffers.emplace_back()));
+  directory.tensors("training_state.safetensors", tensors, {{"optimizer", optimizer.name()}});
+  const json state = {{"step", progress.step},     {"loss_sum", progress.loss_sum}, {"loss_count", progress.loss_count},
+                      {"seed", recipe.train.seed}, {"optimizer", optimizer.name()}, {"recipe", recipe.text}};
+  directory.text("training.json", state.dump(2) + "\n");
+}
+
+TrainProgress load_state(const DirectoryReader& directory, Optimizer& optimizer, const Recipe& recipe) {
+  require(directory.has("training.json"),
+          "{} holds a model but no training state to resume from; give another --out, or --force to start over",
+          directory.folder());
+  const std::string json_path = directory.path("training.json"), path = directory.path("training_state.safetensors");
+  const json state = json::parse(read_text_file(json_path), nullptr, false);
+  require(state.is_object() && state.contains("step"), "{} is damaged; restore it from a copy, or train again",
+          json_path);
+  require(state.value("optimizer", "") == recipe.optimizer.name, "{} was trained with {}, the recipe asks for {}",
+          directory.folder(), state.value("optimizer", ""), recipe.optimizer.name);
+  require(state.value("seed", uint64_t{0}) == recipe.train.seed, "{} was trained with seed {}, the recipe asks for {}",
+          directory.folder(), state.value("seed", uint64_t{0}), recipe.train.seed);
+  const SafetensorsFile file = read_safetensors(path);
+  for (const auto& moment : optimizer.moments()) {
+    const auto it = file.tensors.find(moment.name);
+    require(it != file.tensors.end(), "{} has no moments {}; does the recipe describe another model?", path,
+            moment.name);
+    read_into(moment.value, it->second, path + ": " + moment.name);
+  }
+  return {state["step"].get<int64_t>(), state.value("loss_sum", 0.0), state.value("loss_count", int64_t{0})};
+}
+
+void truncate_metrics(const std::string& folder, int64_t step) {
+  const std::string path = (std::filesystem::path(folder) / "metrics.jsonl").string();
+  if (std::filesystem::exists(path)) write_atomically(path, lines_up_to(read_text_file(path), step));
+}
+
+}  // namespace crate

@@ -1,0 +1,28 @@
+// state: what a training run needs besides the weights to go on: moments, step, and what it must not be mixed up with.
+#pragma once
+#include <string>
+
+#include "model/checkpoint.h"
+#include "work/train/optimizer.h"
+#include "work/train/recipe.h"
+
+namespace crate {
+
+/// How far a run has come, and the sums of its unfinished report.
+struct TrainProgress {
+  int64_t step = 0;
+  double loss_sum = 0;
+  int64_t loss_count = 0;
+};
+
+/// Adds training_state.safetensors and training.json to a directory being written.
+void put_state(DirectoryWriter& directory, const Optimizer& optimizer, const Recipe& recipe,
+               const TrainProgress& progress);
+/// Restores the moments; gives the progress. Throws Error when there is no state or it belongs to another model or
+/// optimiser.
+TrainProgress load_state(const DirectoryReader& directory, Optimizer& optimizer, const Recipe& recipe);
+
+/// Drops lines of metrics.jsonl that were written after `step`, by a run that was cut short.
+void truncate_metrics(const std::string& folder, int64_t step);
+
+}  // namespace crate
