@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
@@ -36,6 +37,8 @@ TEST(File, WritesWholeOrNotAtAll) {
   EXPECT_EQ(read_text_file(f.at("a")), "");
   EXPECT_THROW(MappedFile(f.at("absent")), Error);
   EXPECT_THROW(MappedFile(f.path.string()), Error);
+  ASSERT_EQ(mkfifo(f.at("pipe").c_str(), 0600), 0);
+  EXPECT_THROW(MappedFile(f.at("pipe")), Error) << "a pipe that nobody writes to must not block";
 }
 
 TEST(File, AFullDiskLeavesTheOldFile) {

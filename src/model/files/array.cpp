@@ -61,7 +61,7 @@ template <class To> std::vector<To> widen(const Array& a) {
       convert<uint8_t>(a, out, same);
       break;
     case FileDtype::i8:
-      convert<int8_t>(a, out, same);
+      convert<int8_t>(a, out, [](int8_t v) { return static_cast<int>(v); });
       break;
     case FileDtype::i16:
       convert<int16_t>(a, out, same);

@@ -71,7 +71,7 @@ class Writer {
   static constexpr int deepest = 64;
   static constexpr std::size_t smallest = 16;
   const Pickle& pickle_;
-  std::size_t budget_ = std::size_t{1} << 24;
+  std::size_t budget_ = std::size_t{1} << 22;
 };
 
 }  // namespace

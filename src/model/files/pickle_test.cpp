@@ -58,7 +58,7 @@ TEST(Pickle, SharedAndCyclicValues) {
     laughs += "q\x01](" + std::string(40, ' ') + "e";
     for (std::size_t k = 0; k < 20; ++k) laughs.replace(laughs.size() - 41 + 2 * k, 2, "h\x01");
   }
-  EXPECT_LT(json_of(laughs + ".").size(), std::size_t{32} << 20);
+  EXPECT_LT(json_of(laughs + ".").size(), std::size_t{8} << 20);
 }
 
 TEST(Pickle, TheLastOfTwoEqualKeysCounts) {

@@ -140,7 +140,11 @@ TEST(Pytorch, WritesWhatItReads) {
   write_pytorch(path, tensors);
   const Weights back = load_weights(path);
   expect_own_tensors(back.tensors, FileDtype::f16);
-  for (const auto& [name, a] : from.tensors) expect_same(a, back.tensors.at(name), name);
+  for (const auto& [name, a] : from.tensors) {
+    const Array& b = back.tensors.at(name);
+    expect_same(a, b, name);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(b.bytes.data()) % 64, 0U) << name << ": not aligned in the file";
+  }
   EXPECT_THROW(write_pytorch(path, {{"x", FileDtype::u16, {0}, {}}}), Error);
   EXPECT_THROW(write_pytorch(path, {{"x", FileDtype::f32, {1}, {}}}), Error);
   EXPECT_EQ(load_weights(path).tensors.size(), 9u) << "a refused write left the file alone";
