@@ -12,7 +12,7 @@ printf '%-10s %-5s %14s %14s %8s\n' model dtype "crate ms" "PyTorch ms" ratio
 for dtype in f32 bf16; do
   for model in crate-lm crate-gpt gpt2; do
     ours=$(build/bin/crate bench "$model" --dtype $dtype --only train --json | sed 's/,"/\n"/g' | grep '^"ms"' | head -n 1 | cut -d: -f2)
-    theirs=$("$python" bench/peers/train_step.py "$model" --dtype $dtype | field ms)
+    theirs=$("$python" bench/peers/train_step.py "$model" --dtype $dtype --threads "$(nproc)" | field ms)
     again=$(build/bin/crate bench "$model" --dtype $dtype --only train --json | sed 's/,"/\n"/g' | grep '^"ms"' | head -n 1 | cut -d: -f2)
     awk -v m=$model -v d=$dtype -v a="$ours" -v b="$again" -v t="$theirs" 'BEGIN { o = (a + b) / 2; printf "%-10s %-5s %14.0f %14.0f %7.2fx\n", m, d, o, t, t / o }'
   done
