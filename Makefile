@@ -36,8 +36,8 @@ asan: deps
 
 tsan: deps
 	@cmake -S . -B build-tsan -G Ninja -DCRATE_TSAN=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
-	@ninja -C build-tsan test_base test_data
-	@build-tsan/bin/test_base && build-tsan/bin/test_data
+	@ninja -C build-tsan test_base test_data test_tensor
+	@build-tsan/bin/test_base && build-tsan/bin/test_data && build-tsan/bin/test_tensor --gtest_filter='Pool*'
 
 fuzz: deps
 	@cmake -S . -B build-fuzz -G Ninja -DCRATE_FUZZ=ON -DCRATE_TESTS=OFF -DCMAKE_CXX_COMPILER=clang++ > /dev/null

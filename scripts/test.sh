@@ -5,7 +5,7 @@ build=$1
 shift
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-ctest --test-dir "$build" --output-on-failure --parallel 2 --output-junit "$report" "$@" | grep -vE '^ *[0-9]+/[0-9]+ .*(Passed|Skipped) '
+ctest --test-dir "$build" --output-on-failure --parallel 2 --output-junit "$report" "$@" | grep -vE '^ *([0-9]+/[0-9]+ .*(Passed|Skipped)|Start +[0-9]+:)'
 status=${PIPESTATUS[0]}
 count() { sed -n "s/.*<testsuite.*[^a-z]$1=\"\([0-9]*\)\".*/\1/p; s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
 tests=$(count tests) failed=$(count failures) skipped=$(count skipped)

@@ -37,7 +37,7 @@ def options():
     p.add_argument("--vocab", type=int, default=257)
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--repeats", type=int, default=7, help="the median counts")
-    p.add_argument("--against", metavar="CRATE", help="run `CRATE bench` after each case and add its time and the ratio")
+    p.add_argument("--against", metavar="CRATE", help="run `CRATE bench` before and after each case and add its mean and the ratio")
     return p.parse_args()
 
 
@@ -169,8 +169,10 @@ def blas_in_use():
 
 def crate_step(family, dtype):
     """ms of the training step that `crate bench` prints for the same size."""
-    size = [f"--{name}={getattr(o, name)}" for name in ("dim", "layers", "heads", "context", "batch", "repeats", "threads")]
-    run = subprocess.run([o.against, "bench", family, "--dtype", dtype, "--json", *size], check=True, stdout=subprocess.PIPE)
+    names = ("dim", "layers", "heads", "context", "batch", "repeats", "threads")
+    command = [o.against, "bench", family, "--dtype", dtype, "--only", "train", "--json"]
+    command += [f"--{name}={getattr(o, name)}" for name in names]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     return next(r["ms"] for r in json.loads(run.stdout)["results"] if r["what"] == "training step")
 
 
@@ -183,6 +185,7 @@ def main():
               "install libopenblas0-openmp before comparing", file=sys.stderr)
     for family in o.families:
         for dtype in o.dtypes:
+            before = crate_step(family, dtype) if o.against else 0
             wall, cpu = timed_steps(family, dtype)
             ms = statistics.median(wall)
             line = {"peer": f"torch {torch.__version__}", "blas": blas, "family": family, "dtype": dtype,
@@ -190,7 +193,7 @@ def main():
                     "tokens_per_second": round(1e3 * o.batch * o.context / ms),
                     "busy_threads": round(statistics.median(c / w for c, w in zip(cpu, wall)), 2)}
             if o.against:
-                ours = crate_step(family, dtype)
+                ours = (before + crate_step(family, dtype)) / 2
                 line |= {"crate_ms_per_step": round(ours, 1), "speedup": round(ms / ours, 2)}
             print(json.dumps(line), flush=True)
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include <csignal>
@@ -15,7 +16,7 @@ namespace crate {
 namespace {
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "crate_file_test";
+  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / fmt::format("crate_file_test_{}", getpid());
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
   std::string at(const char* name) const { return path / name; }

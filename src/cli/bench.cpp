@@ -16,6 +16,7 @@ struct Options : Common {
   std::string size = "bench", dtype = "f32";
   int64_t dim = 0, layers = 0, heads = 0, context = 0;
   BenchOptions bench;
+  std::string only;
 };
 
 ModelConfig config_of(const Options& o, const std::string& family) {
@@ -50,6 +51,7 @@ void run(const Options& o) {
     const std::pair<const char*, const SpeedOf*> lines[] = {
         {"training step", &s.train}, {"forward", &s.forward}, {"decode", &s.decode}};
     for (const auto& [what, speed] : lines) {
+      if (speed->ms == 0) continue;  // not asked for
       nlohmann::json line = json_of(what, *speed, peak);
       line.update({{"model", family},
                    {"dtype", o.dtype},
@@ -88,7 +90,11 @@ void add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
-  c->callback([o] { run(*o); });
+  c->add_option("--only", o->only, "train: the training step alone")->check(CLI::IsMember({"train"}));
+  c->callback([o] {
+    o->bench.train_only = o->only == "train";
+    run(*o);
+  });
 }
 
 }  // namespace crate::cli

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <thread>
@@ -118,6 +119,7 @@ TEST_F(Checkpoints, CanBeReadWhileTheyAreWritten) {
     for (uint64_t seed = 1; !done; ++seed) {
       changing.init(seed);
       save_model(folder, changing);
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));  // a training run takes longer between checkpoints
     }
   });
   for (int i = 0; i < 40; ++i) EXPECT_NO_THROW(static_cast<void>(load_model(device, folder)));

@@ -1,9 +1,11 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 
@@ -89,6 +91,15 @@ void check_per_layer(const char* name, const std::vector<double>& values, int64_
   }
 }
 
+std::optional<Family> find_family(std::string_view name) {
+  std::string plain(name);
+  std::replace(plain.begin(), plain.end(), '_', '-');
+  for (const Family family : families) {
+    if (plain == name_of(family)) return family;
+  }
+  return {};
+}
+
 }  // namespace
 
 const char* name_of(Family family) {
@@ -106,13 +117,12 @@ const char* name_of(Family family) {
 }
 
 Family family_of(std::string_view name) {
-  std::string plain(name);
-  for (char& c : plain) c = c == '_' ? '-' : c;
-  for (Family family : families) {
-    if (plain == name_of(family)) return family;
-  }
-  fail("[config] unknown family '{}'; known: crate-gpt, crate-lm, gpt2, gpt-relu", name);
+  const auto family = find_family(name);
+  require(family.has_value(), "[config] unknown family '{}'; known: crate-gpt, crate-lm, gpt2, gpt-relu", name);
+  return *family;
 }
+
+bool is_family(std::string_view name) { return find_family(name).has_value(); }
 
 bool is_white_box(Family family) { return family == Family::crate_gpt || family == Family::crate_lm; }
 

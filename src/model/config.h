@@ -13,6 +13,7 @@ enum class Family : uint8_t { crate_gpt, crate_lm, gpt2, gpt_relu };
 
 const char* name_of(Family family);       // "crate-lm"
 Family family_of(std::string_view name);  // also reads "crate_lm"; throws on an unknown name
+bool is_family(std::string_view name);
 bool is_white_box(Family family);
 
 struct ModelConfig {

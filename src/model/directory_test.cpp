@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -102,15 +104,17 @@ TEST_F(Directory, DyingAfterTheMarkLeavesTheNewGeneration) {
 }
 
 TEST_F(Directory, SurvivesRealKills) {
+  const auto start = std::chrono::steady_clock::now();
   write(0);
+  const auto pace = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
   int last = 0;
-  for (int round = 0; round < 25; ++round) {
+  for (int round = 0; round < 25; ++round) {  // from a fifth of a write to five writes
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
       for (int generation = last + 1;; ++generation) write(generation);
     }
-    usleep(1000 + 1700 * static_cast<unsigned>(round));
+    std::this_thread::sleep_for((round + 1) * pace / 5);
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);

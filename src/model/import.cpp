@@ -34,7 +34,10 @@ std::string listed(const std::vector<std::string>& names) {
 void read_what_it_says(OfficialModel& source, const std::string& plain) {
   const json said = json::parse(plain, nullptr, false);
   if (!said.is_object()) return;
-  if (said.contains("family") && said["family"].is_string()) source.family = said["family"].get<std::string>();
+  if (said.contains("family") && said["family"].is_string()) {
+    const std::string family = said["family"].get<std::string>();
+    if (is_family(family)) source.family = family;
+  }
   json config = said.contains("model_args") ? said["model_args"] : json();
   if (said.contains("config") && said["config"].is_string())
     config = json::parse(said["config"].get_ref<const std::string&>(), nullptr, false);
@@ -205,10 +208,9 @@ OfficialModel read_official(const std::string& path) {
 }
 
 std::unique_ptr<LanguageModel> import_model(Device& device, Family family, OfficialModel source) {
-  std::string says = source.family;
-  std::replace(says.begin(), says.end(), '_', '-');
-  require(says.empty() || says == name_of(family), "{} says that it holds a {}, not a {}; give --family {}",
-          source.path, source.family, name_of(family), says);
+  require(source.family.empty() || family_of(source.family) == family,
+          "{} says that it holds a {}, not a {}; give --family {}", source.path, source.family, name_of(family),
+          name_of(family_of(source.family)));
   settle_head(source);
   rename(source, family);
   const ModelConfig config = settle_config(source, family);

@@ -24,7 +24,7 @@ struct OfficialModel {
   std::string path;
   ArrayMap tensors;
   OfficialConfig config;           // callers may add to it, or overwrite
-  std::string family;              // empty when the file does not tell
+  std::string family;              // empty when the file names none that is known here
   std::vector<std::string> notes;  // what was skipped or ignored, a line each
 };
 

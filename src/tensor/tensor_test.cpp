@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
 #include <vector>
 
 #include "tensor/device.h"
@@ -43,6 +44,21 @@ TEST(Pool, ReusesBlocksAndCountsThem) {
   EXPECT_EQ(pool.bytes_in_use(), 0u);
   EXPECT_EQ(pool.allocate(1000), a);
   EXPECT_THROW(pool.release(&pool), Error);
+}
+
+TEST(Pool, ServesSeveralThreads) {
+  Pool pool(true);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&pool, t] {
+      for (int i = 1; i < 200; ++i) {
+        const Scratch block(pool, static_cast<std::size_t>(100 * (i % 7) + 1));
+        *block.as<char>() = static_cast<char>(t);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(pool.bytes_in_use(), 0u);
 }
 
 TEST(Pool, FenceCatchesWritesOutside) {

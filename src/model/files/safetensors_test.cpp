@@ -1,6 +1,7 @@
 #include "model/files/safetensors.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -25,7 +26,7 @@ SafetensorsFile parse(const std::vector<std::byte>& bytes) {
 }
 
 TEST(Safetensors, RoundTrip) {
-  const std::string path = testing::TempDir() + "crate_round.safetensors";
+  const std::string path = testing::TempDir() + fmt::format("crate_round_{}.safetensors", getpid());
   const std::vector<float> a = {1.5F, -2.0F, 3.25F, 0.0F, 5.0F, 6.0F};
   const std::vector<int64_t> b = {7};
   write_safetensors(path,

@@ -60,6 +60,7 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
     return flops;
   });
   result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());
+  if (options.train_only) return result;
   result.forward = speed(options.repeats, count, [&] {
     Run run(device);
     model.loss(run, in, out);

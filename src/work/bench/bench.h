@@ -11,6 +11,7 @@ struct BenchOptions {
   int64_t batch = 32;
   int repeats = 5;  // after one warm-up; medians count
   int64_t decode_tokens = 64;
+  bool train_only = false;    // leave out forward and decoding
 };
 
 struct SpeedOf {

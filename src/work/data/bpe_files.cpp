@@ -196,40 +196,36 @@ std::unique_ptr<Tokenizer> read_openai_bpe(const std::string& encoder_json, cons
   return parse_openai_bpe(read_text_file(encoder_json), read_text_file(vocab_bpe), encoder_json);
 }
 
+// Written by hand: a JSON library's ordered object looks every key up, and there are tens of thousands.
 std::string tokenizer_json(const BpeModel& model) {
-  using nlohmann::ordered_json;
   const ByteAlphabet alphabet;
-  ordered_json vocab = ordered_json::object(), merges = ordered_json::array();
+  const auto quoted = [](const std::string& text) { return json(text).dump(); };
+  std::string vocab, merges;
   std::size_t separator = 0;
   for (std::size_t i = 0; i < model.pieces.size(); ++i) {
-    if (model.pieces[i] == model.separator) separator = i;
-    vocab.push_back({model.pieces[i] == model.separator ? model.pieces[i] : alphabet.write(model.pieces[i]), i});
+    const bool special = model.pieces[i] == model.separator;
+    if (special) separator = i;
+    vocab += fmt::format("{}\n   {}: {}", i ? "," : "",
+                         quoted(special ? model.pieces[i] : alphabet.write(model.pieces[i])), i);
   }
-  for (const auto& [a, b] : model.merges) merges.push_back(alphabet.write(a) + " " + alphabet.write(b));
-  const ordered_json byte_level = {
-      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const ordered_json special = {
-      {"id", separator}, {"content", model.separator}, {"single_word", false}, {"lstrip", false},
-      {"rstrip", false}, {"normalized", false},        {"special", true}};
-  const ordered_json out = {{"version", "1.0"},
-                            {"truncation", nullptr},
-                            {"padding", nullptr},
-                            {"added_tokens", ordered_json::array({special})},
-                            {"normalizer", nullptr},
-                            {"pre_tokenizer", byte_level},
-                            {"post_processor", nullptr},
-                            {"decoder", byte_level},
-                            {"model",
-                             {{"type", "BPE"},
-                              {"dropout", nullptr},
-                              {"unk_token", nullptr},
-                              {"continuing_subword_prefix", nullptr},
-                              {"end_of_word_suffix", nullptr},
-                              {"fuse_unk", false},
-                              {"byte_fallback", false},
-                              {"vocab", vocab},
-                              {"merges", merges}}}};
-  return out.dump(1) + "\n";
+  for (const auto& [a, b] : model.merges) {
+    merges += fmt::format("{}\n   {}", merges.empty() ? "" : ",", quoted(alphabet.write(a) + " " + alphabet.write(b)));
+  }
+  const std::string byte_level =
+      R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
+  std::string out = "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,\n";
+  out += fmt::format(
+      " \"added_tokens\": [{{\"id\": {}, \"content\": {}, \"single_word\": false, \"lstrip\": false, \"rstrip\": "
+      "false, "
+      "\"normalized\": false, \"special\": true}}],\n",
+      separator, quoted(model.separator));
+  out += " \"normalizer\": null,\n \"pre_tokenizer\": " + byte_level +
+         ",\n \"post_processor\": null,\n \"decoder\": " + byte_level + ",\n";
+  out +=
+      " \"model\": {\n  \"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": "
+      "null, "
+      "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false,\n";
+  return out + "  \"vocab\": {" + vocab + "\n  },\n  \"merges\": [" + merges + "\n  ]\n }\n}\n";
 }
 
 }  // namespace crate

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <sstream>
+#include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -112,6 +113,17 @@ TEST(Bpe, TrainsAndRoundTripsAnyBytes) {
     for (uint64_t i = 0; i < trial * 3; ++i) text += static_cast<char>(rng.below(256, trial, i));
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
   }
+}
+
+TEST(Bpe, EncodesFromSeveralThreads) {
+  const auto tokenizer = small_bpe();
+  const std::string text = "the cat \u4e2d\u6587 \u0416\u0438\u0437\u043d\u044c caf\u00e9 \U0001F600 then sat";
+  const auto expected = small_bpe()->encode(text);
+  std::vector<std::vector<int32_t>> came(4);
+  std::vector<std::thread> threads;
+  for (auto& out : came) threads.emplace_back([&] { out = tokenizer->encode(text); });
+  for (auto& thread : threads) thread.join();
+  for (const auto& out : came) EXPECT_EQ(out, expected);
 }
 
 TEST(Bpe, LongWordsMergeAsShortOnes) {
