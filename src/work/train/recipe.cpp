@@ -163,7 +163,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   for (const std::string& setting : overrides) override_field(fields, setting);
   Recipe recipe;
   set_model(recipe, fields);
-  for (const auto& [key, value] : fields) {
+  for (const auto& field : fields) {
+    const std::string &key = field.first, &value = field.second;
     recipe.text += key + " = " + value + "\n";
     bool known = key.starts_with("model.");
     for_each_field(recipe, [&](const char* name, auto& to) {
