@@ -36,8 +36,8 @@ def options():
     p.add_argument("--context", type=int, default=256)
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--vocab", type=int, default=257)
-    p.add_argument("--warmup", type=int, default=2)
-    p.add_argument("--repeats", type=int, default=7, help="the median counts")
+    p.add_argument("--warmup", type=int, default=1)
+    p.add_argument("--repeats", type=int, default=5, help="the median counts")
     p.add_argument("--against", metavar="CRATE", help="run `CRATE bench` before and after each case and add its mean and the ratio")
     return p.parse_args()
 
