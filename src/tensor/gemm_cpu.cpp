@@ -194,13 +194,14 @@ bool bf16_pays(Device& device, const GemmShape& s) { return device.bf16_products
 void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
   // A sum with alpha other than 1 cannot be scaled afterwards.
   const bool scale_later = g.alpha != 1 && !g.add;
-  const bool bf16 = bf16_pays(device, s) && (g.alpha == 1 || scale_later);
-  if (bf16 || (g.b_is_weight && g.alpha == 1 && s.m >= 16)) {
+  const bool bf16 = bf16_pays(device, s);
+  const bool compiled = (g.alpha == 1 || scale_later) && (bf16 || (g.b_is_weight && s.m >= 16));
+  if (compiled) {
     multiply(device, g, {s.m, s.n, s.k, g.trans_a, g.trans_b, g.add, bf16, g.b_is_weight, omp_in_parallel() != 0});
   } else {
     plain_f32(g, s);
   }
-  const bool scale = bf16 && scale_later;
+  const bool scale = compiled && scale_later;
   if (scale || g.bias || g.plus || g.relu) finish(g, s, scale);
 }
 
