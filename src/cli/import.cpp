@@ -30,11 +30,9 @@ void add_config(const std::string& given, OfficialConfig& config) {
 void run(const Options& o) {
   const Family family = family_of(o.family);
   OfficialModel source = read_official(o.source);
-  require(source.family.empty() || family_of(source.family) == family, "{} says it is a {}, not a {}", o.source,
-          source.family, o.family);
   for (const std::string& given : o.config) add_config(given, source.config);
   Device device;
-  const auto model = import_model(device, family, source);
+  const auto model = import_model(device, family, std::move(source));
   std::map<std::string, std::string> extra;
   if (!o.tokenizer.empty()) {
     if (const std::string json = load_tokenizer(o.tokenizer)->to_json(); !json.empty()) extra["tokenizer.json"] = json;

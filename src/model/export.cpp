@@ -1,3 +1,4 @@
+// export: weights of ours under the authors' names, for their code to load.
 #include <deque>
 #include <nlohmann/json.hpp>
 

@@ -208,9 +208,10 @@ OfficialModel read_official(const std::string& path) {
 }
 
 std::unique_ptr<LanguageModel> import_model(Device& device, Family family, OfficialModel source) {
-  require(source.family.empty() || family_of(source.family) == family,
-          "{} says that it holds a {}, not a {}; give --family {}", source.path, source.family, name_of(family),
-          name_of(family_of(source.family)));
+  if (!source.family.empty() && family_of(source.family) != family) {
+    fail("{} says that it holds a {}, not a {}; give --family {}", source.path, source.family, name_of(family),
+         name_of(family_of(source.family)));
+  }
   settle_head(source);
   rename(source, family);
   const ModelConfig config = settle_config(source, family);

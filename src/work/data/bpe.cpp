@@ -162,8 +162,23 @@ class Bpe final : public Tokenizer {
       merge_word(model_.pieces[i], tokens);
       if (tokens.size() == 1) words_.insert(model_.pieces[i], tokens[0]);
     }
-    const std::string text = tokenizer_json(model_);
-    identity_ = sha256_hex(std::as_bytes(std::span(text)));
+    identity_ = hash_of_model();
+  }
+
+  // Of pieces and merges alone, whatever file they came from.
+  std::string hash_of_model() const {
+    Sha256 hash;
+    const auto add = [&hash](const std::string& piece) {
+      const uint64_t size = piece.size();
+      hash.update(std::as_bytes(std::span(&size, 1)));
+      hash.update(std::as_bytes(std::span(piece)));
+    };
+    for (const std::string& piece : model_.pieces) add(piece);
+    for (const auto& [left, right] : model_.merges) {
+      add(left);
+      add(right);
+    }
+    return hash.hex();
   }
 
   void merge_word(std::string_view word, std::vector<int32_t>& out) const {

@@ -12,13 +12,15 @@ namespace {
 
 using nlohmann::json;
 
-std::string lines_up_to(const std::string& text, int64_t step) {
+std::string lines_up_to(const std::string& text, int64_t step, bool finished) {
   std::string kept;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
     if (end == std::string::npos) break;  // a half-written line
     const json line = json::parse(text.substr(at, end - at), nullptr, false);
-    if (line.is_object() && line.value("step", int64_t{0}) <= step) kept += text.substr(at, end - at + 1);
+    const int64_t at_step = line.is_object() ? line.value("step", int64_t{0}) : step + 1;
+    const bool again = finished && at_step == step && line.contains("val_loss");
+    if (at_step <= step && !again) kept += text.substr(at, end - at + 1);
     at = end + 1;
   }
   return kept;
@@ -60,9 +62,9 @@ TrainProgress load_state(const DirectoryReader& directory, Optimizer& optimizer,
   return {state["step"].get<int64_t>(), state.value("loss_sum", 0.0), state.value("loss_count", int64_t{0})};
 }
 
-void truncate_metrics(const std::string& folder, int64_t step) {
+void truncate_metrics(const std::string& folder, int64_t step, bool finished) {
   const std::string path = (std::filesystem::path(folder) / "metrics.jsonl").string();
-  if (std::filesystem::exists(path)) write_atomically(path, lines_up_to(read_text_file(path), step));
+  if (std::filesystem::exists(path)) write_atomically(path, lines_up_to(read_text_file(path), step, finished));
 }
 
 }  // namespace crate

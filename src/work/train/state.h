@@ -22,7 +22,8 @@ void put_state(DirectoryWriter& directory, const Optimizer& optimizer, const Rec
 /// optimiser.
 TrainProgress load_state(const DirectoryReader& directory, Optimizer& optimizer, const Recipe& recipe);
 
-/// Drops lines of metrics.jsonl that were written after `step`, by a run that was cut short.
-void truncate_metrics(const std::string& folder, int64_t step);
+/// Drops lines of metrics.jsonl that were written after `step`, by a run that was cut short. A finished run validates
+/// once more when it is resumed: then the last validation is dropped too.
+void truncate_metrics(const std::string& folder, int64_t step, bool finished);
 
 }  // namespace crate

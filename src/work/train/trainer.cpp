@@ -89,7 +89,7 @@ class Trainer {
       const std::string weights = directory.path("model.safetensors");
       fill_parameters(model_, read_safetensors(weights).tensors, weights);
       now_ = load_state(directory, optimizer_, recipe_);
-      truncate_metrics(options_.out, now_.step);
+      truncate_metrics(options_.out, now_.step, now_.step >= recipe_.train.steps);
     } else {
       model_.init(recipe_.train.seed);
       std::filesystem::create_directories(options_.out);

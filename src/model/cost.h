@@ -1,0 +1,23 @@
+// cost: the work and the traffic of a whole model, summed from what its operators say of themselves.
+#pragma once
+#include "model/config.h"
+#include "run/cost.h"
+
+namespace crate {
+
+struct ModelCost {
+  Cost forward;   // with the head and the loss
+  Cost backward;  // besides the forward; the head's part of it is done there
+};
+
+/// One batch of `rows` sequences of n tokens. The same numbers as Run::forward_cost() and backward_cost() of a recorded
+/// run, without running anything.
+ModelCost training_cost(const ModelConfig& config, int64_t rows, int64_t n);
+
+/// One forward up to the logits of every position, nothing recorded.
+Cost forward_cost(const ModelConfig& config, int64_t rows, int64_t n);
+
+/// The next token of one sequence with `used` tokens in the cache: all weights are read once, and the cache.
+Cost decode_cost(const ModelConfig& config, int64_t used);
+
+}  // namespace crate

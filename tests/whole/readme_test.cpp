@@ -1,0 +1,62 @@
+// Every command of the README runs: the lines of its sh blocks, with smaller numbers, in a folder of their own.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <sstream>
+
+#include "tests/whole/process.h"
+
+namespace crate::whole {
+namespace {
+
+std::vector<std::string> readme_commands() {
+  std::istringstream in(read_file(std::string(CRATE_SOURCE_DIR) + "/README.md"));
+  std::vector<std::string> commands;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("```"))
+      inside = line == "```sh";
+    else if (inside && !line.empty())
+      commands.push_back(line);
+  }
+  return commands;
+}
+
+// What a command is given besides, so that it ends in seconds.
+std::string smaller(const std::string& command) {
+  if (command.find(" train ") != std::string::npos)
+    return " --set train.steps=3 --set train.eval_tokens=2000 --set train.batch=2 --set train.eval_every=0";
+  if (command.find(" eval ") != std::string::npos) return " --max-tokens 2000";
+  if (command.find(" generate ") != std::string::npos) return " -n 5";
+  if (command.find(" bench ") != std::string::npos) return " --size tiny --batch 1 --repeats 1";
+  return "";
+}
+
+std::string without_count(std::string command) {  // -n given twice would be refused
+  const std::size_t at = command.find(" -n ");
+  if (at != std::string::npos) command.erase(at, command.find(' ', at + 4) - at);
+  return command;
+}
+
+TEST(Readme, EveryCommandRuns) {
+  const Folder folder;
+  const std::string makefile = read_file(std::string(CRATE_SOURCE_DIR) + "/Makefile");
+  const auto commands = readme_commands();
+  EXPECT_GE(commands.size(), 10u);
+  for (const std::string& command : commands) {
+    if (command.starts_with("make ")) {
+      EXPECT_NE(makefile.find("\n" + command.substr(5) + ":"), std::string::npos) << command;
+      continue;
+    }
+    ASSERT_TRUE(command.starts_with("build/bin/crate ")) << "not a command of ours: " << command;
+    const std::string root = CRATE_SOURCE_DIR;
+    const std::string line = "cd " + folder.at("") + " && mkdir -p out && for d in data recipes fixtures; do ln -sfn " +
+                             root + "/$d $d; done && crate" +
+                             without_count(command.substr(std::string("build/bin/crate").size())) + smaller(command);
+    const Outcome o = run_shell(line);
+    EXPECT_EQ(o.code, 0) << command << "\n" << o.err;
+  }
+}
+
+}  // namespace
+}  // namespace crate::whole
