@@ -1,146 +1,202 @@
-"""One training step (forward, backward, AdamW) of crate-lm, crate-gpt and gpt2 in plain PyTorch, for comparison.
+#!/usr/bin/python3
+"""A training step of crate-lm, crate-gpt and gpt2 in plain PyTorch, timed: the peer of `crate bench`.
 
-The formulas are those of the released code, written out: square ISTA with three products, the wide one with five, causal
-attention as two products around a softmax, GELU in its erf form. Same sizes as `crate bench`. One JSON line a case.
+Written from the formulas of the papers, with as many matrix products as their authors' code spends.
+n tokens, d width, k heads, p = d/k, m atoms; rows are tokens.
+
+  crate-lm   x + Wo A(w) w + b, then from zero two steps in a dictionary W (m = 4d, d), no residual:
+             z0 = relu(eta W v - eta lambda), z1 = relu(z0 + eta (W v - W W'z0) - eta lambda), x' = W'z1    5 products
+  crate-gpt  the same attention half, then relu(v + eta (D'v - D'(D v)) - eta lambda), no residual          3 products
+  gpt2       ordinary heads and an exact-GELU MLP of width 4d, both with residuals                           12 d^2
+
+A step is forward, cross-entropy over every position, backward, AdamW, gradients cleared. One JSON line a case.
+Which BLAS PyTorch found decides everything: it is printed with each line, and Debian's reference BLAS
+(package libblas3) earns a warning. On a machine to ourselves cpu_ms_per_step is threads x ms_per_step; where it is
+much less, others were computing and the wall time is theirs.
 """
 import argparse
 import json
-import math
+import os
 import statistics
+import subprocess
 import sys
 import time
 
+ETA, LAMBDA = 0.1, 0.1
+
+
+def options():
+    p = argparse.ArgumentParser(description="a training step in PyTorch, timed")
+    p.add_argument("families", nargs="*", default=["crate-lm", "crate-gpt", "gpt2"])
+    p.add_argument("--dtypes", nargs="+", default=["f32", "bf16"], help="f32, or bf16: autocast")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--dim", type=int, default=384)
+    p.add_argument("--layers", type=int, default=6)
+    p.add_argument("--heads", type=int, default=6)
+    p.add_argument("--context", type=int, default=256)
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--vocab", type=int, default=257)
+    p.add_argument("--warmup", type=int, default=1)
+    p.add_argument("--repeats", type=int, default=5, help="the median counts")
+    p.add_argument("--against", metavar="CRATE", help="run `CRATE bench` before and after each case and add its mean and the ratio")
+    return p.parse_args()
+
+
+o = options()
+# Read by the libraries when they are loaded, hence before the import.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(o.threads)
 try:
     import torch
-    import torch.nn as nn
-    import torch.nn.functional as F
+    from torch import nn
+    from torch.nn import functional as F
 except ImportError:
-    print("skipped: PyTorch is not installed (apt-get install python3-torch)")
+    print("bench/peers: no PyTorch here (Debian: python3-torch libopenblas0-openmp), nothing compared", file=sys.stderr)
     sys.exit(0)
 
 
-def causal(q, k, v, heads):
-    b, n, d = v.shape
-    q, k, v = (x.view(b, n, heads, d // heads).transpose(1, 2) for x in (q, k, v))
-    scores = (q @ k.transpose(-2, -1)) / math.sqrt(d // heads)
-    hidden = torch.ones(n, n, dtype=torch.bool).triu(1)
-    out = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
-    return out.transpose(1, 2).reshape(b, n, d)
-
-
-class Subspaces(nn.Module):
-    def __init__(self, d, heads):
-        super().__init__()
-        self.heads, self.u, self.w = heads, nn.Linear(d, d, bias=False), nn.Linear(d, d)
-
-    def forward(self, x):
-        w = self.u(x)
-        return self.w(causal(w, w, w, self.heads))
-
-
 class Attention(nn.Module):
-    def __init__(self, d, heads):
+    """Causal heads. White box: one projection w serves as query, key and value. Twin: three."""
+
+    def __init__(self, white):
         super().__init__()
-        self.heads, self.qkv, self.w = heads, nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.copies = 1 if white else 3
+        self.project = nn.Linear(o.dim, self.copies * o.dim, bias=not white)
+        self.out = nn.Linear(o.dim, o.dim)
+        self.register_buffer("future", torch.ones(o.context, o.context, dtype=torch.bool).triu(1))
 
     def forward(self, x):
-        return self.w(causal(*self.qkv(x).chunk(3, -1), self.heads))
+        b, n, d = x.shape
+        heads = [w.view(b, n, o.heads, d // o.heads).transpose(1, 2) for w in self.project(x).split(d, dim=2)]
+        q, k, v = heads * (3 // self.copies)
+        scores = (q @ k.transpose(2, 3)) * (d // o.heads) ** -0.5
+        pattern = scores.masked_fill(self.future[:n, :n], -torch.inf).softmax(dim=3)
+        return self.out((pattern @ v).transpose(1, 2).reshape(b, n, d))
 
 
-class Dictionary(nn.Module):
-    eta, threshold = 0.1, 0.1
+class IstaWide(nn.Module):
+    """Two steps from zero in a tied dictionary of 4d atoms, as in crate-lm: W v is computed twice."""
 
-    def __init__(self, atoms, d):
+    def __init__(self):
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(atoms, d))
-        nn.init.kaiming_uniform_(self.weight)
+        self.dict = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(4 * o.dim, o.dim)))
 
-
-class SquareIsta(Dictionary):
     def forward(self, v):
-        d = self.weight
-        again = F.linear(F.linear(v, d), d.t())
-        return F.relu(v + self.eta * (F.linear(v, d.t()) - again) - self.eta * self.threshold)
+        code = F.relu(ETA * F.linear(v, self.dict) - ETA * LAMBDA)
+        back = F.linear(F.linear(code, self.dict.t()), self.dict)
+        code = F.relu(code + ETA * (F.linear(v, self.dict) - back) - ETA * LAMBDA)
+        return F.linear(code, self.dict.t())
 
 
-class WideIsta(Dictionary):
-    def forward(self, v):
-        w = self.weight
-        first = F.relu(self.eta * F.linear(v, w) - self.eta * self.threshold)
-        missing = F.linear(v, w) - F.linear(F.linear(first, w.t()), w)
-        code = F.relu(first + self.eta * missing - self.eta * self.threshold)
-        return F.linear(code, w.t())
+class Ista(nn.Module):
+    """One step in a square dictionary, as in crate-gpt."""
 
-
-class Mlp(nn.Module):
-    def __init__(self, d):
+    def __init__(self):
         super().__init__()
-        self.up, self.down = nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+        self.dict = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(o.dim, o.dim)))
 
-    def forward(self, x):
-        return self.down(F.gelu(self.up(x)))
+    def forward(self, v):
+        rebuilt = F.linear(F.linear(v, self.dict), self.dict.t())
+        return F.relu(v + ETA * (F.linear(v, self.dict.t()) - rebuilt) - ETA * LAMBDA)
 
 
 class Block(nn.Module):
-    def __init__(self, family, d, heads):
+    def __init__(self, family):
         super().__init__()
-        self.n1, self.n2 = nn.LayerNorm(d), nn.LayerNorm(d)
-        self.attention = Attention(d, heads) if family == "gpt2" else Subspaces(d, heads)
-        self.half = {"gpt2": lambda: Mlp(d), "crate-gpt": lambda: SquareIsta(d, d), "crate-lm": lambda: WideIsta(4 * d, d)}[family]()
-        self.residual = family == "gpt2"
+        self.twin = family == "gpt2"
+        self.norm1, self.norm2 = nn.LayerNorm(o.dim), nn.LayerNorm(o.dim)
+        self.attention = Attention(white=not self.twin)
+        if self.twin:
+            self.second = nn.Sequential(nn.Linear(o.dim, 4 * o.dim), nn.GELU(), nn.Linear(4 * o.dim, o.dim))
+        else:
+            self.second = IstaWide() if family == "crate-lm" else Ista()
 
     def forward(self, x):
-        x = x + self.attention(self.n1(x))
-        out = self.half(self.n2(x))
-        return x + out if self.residual else out
+        x = x + self.attention(self.norm1(x))
+        second = self.second(self.norm2(x))
+        # autocast leaves bf16 behind; the stream stays f32, which the norms of torch 1.13 ask for
+        return x + second if self.twin else second.float()
 
 
 class Model(nn.Module):
-    def __init__(self, family, a):
+    def __init__(self, family):
         super().__init__()
-        self.tokens, self.positions = nn.Embedding(a.vocab, a.dim), nn.Embedding(a.context, a.dim)
-        self.blocks = nn.ModuleList(Block(family, a.dim, a.heads) for _ in range(a.layers))
-        self.norm = nn.Identity() if family == "crate-gpt" else nn.LayerNorm(a.dim)
+        self.tokens, self.positions = nn.Embedding(o.vocab, o.dim), nn.Embedding(o.context, o.dim)
+        self.blocks = nn.Sequential(*(Block(family) for _ in range(o.layers)))
+        self.norm = nn.Identity() if family == "crate-gpt" else nn.LayerNorm(o.dim)
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
 
-    def forward(self, x, y):
-        z = self.tokens(x) + self.positions.weight[: x.shape[1]]
-        for block in self.blocks:
-            z = block(z)
-        logits = F.linear(self.norm(z), self.tokens.weight)
-        return F.cross_entropy(logits.view(-1, logits.shape[-1]), y.view(-1))
+    def loss(self, tokens, targets):
+        x = self.tokens(tokens) + self.positions.weight[: tokens.shape[1]]
+        logits = F.linear(self.norm(self.blocks(x)), self.tokens.weight)
+        return F.cross_entropy(logits.float().view(-1, o.vocab), targets.view(-1))
 
 
-def step_ms(family, dtype, a):
+def timed_steps(family, dtype):
+    """Wall and processor time of each step after the warm-up, in ms."""
     torch.manual_seed(1)
-    model = Model(family, a)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    x, y = (torch.randint(0, a.vocab, (a.batch, a.context)) for _ in range(2))
-    times = []
-    for _ in range(a.repeats + 1):
-        start = time.perf_counter()
+    model = Model(family)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1)
+    tokens, targets = torch.randint(o.vocab, (2, o.batch, o.context))
+    wall, cpu = [], []
+    for step in range(o.warmup + o.repeats):
+        began, began_cpu = time.perf_counter(), time.process_time()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
-            loss = model(x, y)
+            loss = model.loss(tokens, targets)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
+        if step >= o.warmup:
+            wall.append(1e3 * (time.perf_counter() - began))
+            cpu.append(1e3 * (time.process_time() - began_cpu))
+    if not loss.isfinite():
+        raise SystemExit(f"bench/peers: the loss of {family} in {dtype} is {loss.item()}: the times mean nothing")
+    return wall, cpu
+
+
+def blas_in_use():
+    """The library behind PyTorch's f32 products, from what this process has mapped."""
+    with open("/proc/self/maps") as maps:
+        paths = {os.path.realpath(line.split()[-1]) for line in maps if ".so" in line}
+    for path in sorted(paths):
+        for name in ("mkl_rt", "mkl_core", "openblas", "blis", "atlas"):
+            if name in path:
+                return name
+    return "reference" if any("/libblas." in path for path in paths) else "built in"
+
+
+def crate_step(family, dtype):
+    """ms of the training step that `crate bench` prints for the same size."""
+    names = ("dim", "layers", "heads", "context", "batch", "repeats", "threads")
+    command = [o.against, "bench", family, "--dtype", dtype, "--only", "train", "--json"]
+    command += [f"--{name}={getattr(o, name)}" for name in names]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return next(r["ms"] for r in json.loads(run.stdout)["results"] if r["what"] == "training step")
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("families", nargs="*", default=["crate-lm", "crate-gpt", "gpt2"])
-    for name, value in {"dim": 384, "layers": 6, "heads": 6, "context": 256, "batch": 32, "vocab": 257, "repeats": 3, "threads": 0}.items():
-        p.add_argument("--" + name, type=int, default=value)
-    p.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
-    a = p.parse_args()
-    if a.threads:
-        torch.set_num_threads(a.threads)
-    for family in a.families:
-        ms = step_ms(family, a.dtype, a)
-        line = {"peer": "pytorch " + torch.__version__, "model": family, "dtype": a.dtype, "threads": torch.get_num_threads(),
-                "ms": ms, "tokens_per_second": 1e3 * a.batch * a.context / ms}
-        print(json.dumps(line), flush=True)
+    torch.set_num_threads(o.threads)
+    torch.set_flush_denormal(True)
+    blas = blas_in_use()
+    if blas == "reference":
+        print("bench/peers: PyTorch runs on Debian's reference BLAS, many times slower than it can be; "
+              "install libopenblas0-openmp before comparing", file=sys.stderr)
+    for family in o.families:
+        for dtype in o.dtypes:
+            before = crate_step(family, dtype) if o.against else 0
+            wall, cpu = timed_steps(family, dtype)
+            ms = statistics.median(wall)
+            line = {"peer": f"torch {torch.__version__}", "blas": blas, "family": family, "dtype": dtype,
+                    "threads": o.threads, "ms_per_step": round(ms, 1),
+                    "tokens_per_second": round(1e3 * o.batch * o.context / ms),
+                    "cpu_ms_per_step": round(statistics.median(cpu), 1)}
+            if o.against:
+                ours = (before + crate_step(family, dtype)) / 2
+                line |= {"crate_ms_per_step": round(ours, 1), "speedup": round(ms / ours, 2)}
+            print(json.dumps(line), flush=True)
 
 
 main()
