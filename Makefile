@@ -35,19 +35,23 @@ asan: deps
 	@bash scripts/test.sh build-asan -L fast
 
 tsan: deps
+	@bash scripts/deps.sh clang libomp-dev
 	@cmake -S . -B build-tsan -G Ninja -DCRATE_TSAN=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
 	@ninja -C build-tsan test_base test_data test_tensor
 	@build-tsan/bin/test_base && build-tsan/bin/test_data && build-tsan/bin/test_tensor --gtest_filter='Pool*'
 
 fuzz: deps
+	@bash scripts/deps.sh clang libomp-dev
 	@cmake -S . -B build-fuzz -G Ninja -DCRATE_FUZZ=ON -DCRATE_TESTS=OFF -DCMAKE_CXX_COMPILER=clang++ > /dev/null
 	@ninja -C build-fuzz
 	@ls build-fuzz/bin/fuzz_*
 
 tidy: build/build.ninja
+	@bash scripts/deps.sh clang-tidy
 	@git ls-files 'src/*.cpp' 'testing/*.cpp' | xargs clang-tidy -p build --quiet
 
 format:
+	@bash scripts/deps.sh clang-format
 	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
 
 clean:
