@@ -85,6 +85,17 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void AtomicFile::overwrite(std::size_t offset, std::span<const std::byte> bytes) {
+  require(fd_ >= 0, "[file] write to {} after it was closed", path_);
+  while (!bytes.empty()) {
+    const ssize_t n = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) failed("write");
+    offset += static_cast<std::size_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
 void AtomicFile::commit() {
   require(fd_ >= 0, "[file] commit of {} after it was closed", path_);
   if (fsync(fd_) != 0) failed("sync");

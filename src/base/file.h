@@ -32,6 +32,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   /// Throws Error, naming the file and the remedy, when the disk is full.
   void write(std::span<const std::byte> bytes);
+  /// Replaces bytes that were written before, at `offset` from the beginning: a header that holds a count.
+  void overwrite(std::size_t offset, std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
   void commit();
 

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -24,6 +24,16 @@ struct Folder {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
   }
 };
+
+TEST(File, AHeaderIsFilledInAtTheEnd) {
+  const Folder f;
+  AtomicFile file(f.at("a"));
+  file.write("....body");
+  file.overwrite(1, std::as_bytes(std::span("head", 3)));
+  file.write(" and more");
+  file.commit();
+  EXPECT_EQ(read_text_file(f.at("a")), ".heabody and more");
+}
 
 TEST(File, WritesWholeOrNotAtAll) {
   const Folder f;

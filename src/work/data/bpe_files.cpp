@@ -87,20 +87,24 @@ std::pair<std::string, std::string> merge_from(std::string_view line, const Byte
 
 bool is_null(const json& object, const char* key) { return !object.contains(key) || object[key].is_null(); }
 
-void check_pre_tokenizer(const json& from, const std::string& where) {
+// True when the pre-tokenizer cuts texts into words as GPT-2 does; refuses any other cut.
+bool cuts_words(const json& from, const std::string& where) {
   const std::string type = from.value("type", "");
   if (type == "ByteLevel") {
     require(!from.value("add_prefix_space", false), "{}: add_prefix_space is not supported", where);
-    return;
+    return from.value("use_regex", true);
   }
   if (type == "Sequence" && from.contains("pretokenizers")) {
-    for (const json& part : from["pretokenizers"]) check_pre_tokenizer(part, where);
-    return;
+    bool cuts = false;
+    for (const json& part : from["pretokenizers"]) cuts |= cuts_words(part, where);
+    return cuts;
   }
   if (type == "Split" && from.contains("pattern")) {
     const std::string pattern = from["pattern"].is_object() ? from["pattern"].value("Regex", "") : "";
     require(pattern == gpt2_pattern, "{}: only GPT-2's split pattern is supported, came '{}'", where, pattern);
-    return;
+    require(from.value("behavior", "Isolated") == "Isolated" && !from.value("invert", false),
+            "{}: a Split must keep what it matches (behavior Isolated, not inverted)", where);
+    return true;
   }
   fail("{}: the pre-tokenizer '{}' is not supported (expected ByteLevel)", where, type);
 }
@@ -112,7 +116,8 @@ void check_supported(const json& from, const std::string& where) {
   require(type == "BPE", "{}: a {} tokenizer is not supported (expected byte-level BPE)", where, type);
   require(is_null(from, "normalizer"), "{}: a normalizer is not supported", where);
   require(!is_null(from, "pre_tokenizer"), "{}: no pre-tokenizer; expected ByteLevel", where);
-  check_pre_tokenizer(from["pre_tokenizer"], where);
+  require(cuts_words(from["pre_tokenizer"], where),
+          "{}: a tokenizer that does not cut texts into words is not supported", where);
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     require(is_null(model, key) || model[key] == "", "{}: {} is not supported", where, key);
   }

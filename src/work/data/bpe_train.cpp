@@ -106,16 +106,6 @@ class Trainer {
     return false;
   }
 
-  // The token of the joined bytes; two different pairs may make the same bytes, and then share it.
-  int32_t join(const Pair& pair) {
-    std::string left = model_.pieces[static_cast<std::size_t>(pair.first)],
-                right = model_.pieces[static_cast<std::size_t>(pair.second)];
-    const auto [it, fresh] = token_of_.emplace(left + right, static_cast<int32_t>(model_.pieces.size()));
-    if (fresh) model_.pieces.push_back(left + right);
-    model_.merges.emplace_back(std::move(left), std::move(right));
-    return it->second;
-  }
-
   void merge(const Pair& pair, std::unordered_set<int32_t> where) {
     const auto joined = static_cast<int32_t>(model_.pieces.size());
     const auto& pieces = model_.pieces;
@@ -152,7 +142,6 @@ class Trainer {
   }
 
   BpeModel model_;
-  std::unordered_map<std::string, int32_t> token_of_;
   std::vector<Word> words_;
   std::unordered_map<Pair, Seen, PairHash> pairs_;
   std::priority_queue<Offer> queue_;

@@ -70,6 +70,8 @@ void read_xz(const std::string& path, std::span<const std::byte> in, const Sink&
 
 void read_zstd(const std::string& path, std::span<const std::byte> in, const Sink& sink) {
   const std::unique_ptr<ZSTD_DStream, std::size_t (*)(ZSTD_DStream*)> z(ZSTD_createDStream(), ZSTD_freeDStream);
+  constexpr int widest_window = 31;  // what `zstd --long` may have used
+  ZSTD_DCtx_setParameter(z.get(), ZSTD_d_windowLogMax, widest_window);
   std::vector<char> out(out_size);
   ZSTD_inBuffer from{in.data(), in.size(), 0};
   std::size_t status = 0;
@@ -95,6 +97,9 @@ void read_plain(std::span<const std::byte> in, const Sink& sink) {
 
 void read_bytes(const std::string& path, const Sink& sink) {
   const MappedFile file(path);
+  for (const char* format : {"gz", "xz", "zst"}) {
+    if (file.bytes().empty() && path.ends_with(fmt::format(".{}", format))) damaged(path, format);
+  }
   if (path.ends_with(".gz")) return read_gzip(path, file.bytes(), sink);
   if (path.ends_with(".xz")) return read_xz(path, file.bytes(), sink);
   if (path.ends_with(".zst")) return read_zstd(path, file.bytes(), sink);

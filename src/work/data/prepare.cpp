@@ -61,9 +61,14 @@ class Preparer {
         result_.val_tokens > 0,
         "no document is left for validation: {} documents, every {}th is kept; give --val or a larger --val-fraction",
         result_.documents, val_every_);
+    result_.tokenizer = tokenizer_.identity();
+    result_.vocab = tokenizer_.vocab_size();
+    return result_;
+  }
+
+  void commit() {
     train_.commit();
     val_.commit();
-    return result_;
   }
 
  private:
@@ -98,6 +103,21 @@ class Preparer {
   PrepareResult result_;
 };
 
+void write_record(const std::string& path, const PrepareResult& r, const std::string& kind) {
+  const nlohmann::json about = {
+      {"format", "crate tokens"},   {"tokenizer", r.tokenizer},     {"kind", kind},
+      {"vocab", r.vocab},           {"documents", r.documents},     {"train_tokens", r.train_tokens},
+      {"val_tokens", r.val_tokens}, {"train_bytes", r.train_bytes}, {"val_bytes", r.val_bytes}};
+  write_atomically(path, about.dump(2) + "\n");
+}
+
+void write_vocabulary(const std::string& path, const Tokenizer& tokenizer) {
+  if (const std::string json = tokenizer.to_json(); !json.empty()) return write_atomically(path, json);
+  std::error_code error;
+  fs::remove(path, error);  // of an earlier preparation
+  require(!error, "cannot remove {}: {}", path, error.message());
+}
+
 }  // namespace
 
 PrepareResult prepare(const PrepareOptions& o, const Report& report) {
@@ -110,20 +130,16 @@ PrepareResult prepare(const PrepareOptions& o, const Report& report) {
   std::error_code error;
   fs::create_directories(o.out, error);
   require(!error, "cannot create the folder {}: {}", o.out, error.message());
-  fs::remove(record);
   const auto tokenizer = o.train_vocab > 0 ? learn(o, report) : load_tokenizer(o.tokenizer);
   require(tokenizer->vocab_size() <= 65536, "a vocabulary of {} does not fit the 16 bits of a shard",
           tokenizer->vocab_size());
-  PrepareResult result = Preparer(o, *tokenizer).run(report);
-  result.tokenizer = tokenizer->identity();
-  result.vocab = tokenizer->vocab_size();
-  if (const std::string json = tokenizer->to_json(); !json.empty())
-    write_atomically((fs::path(o.out) / "tokenizer.json").string(), json);
-  const nlohmann::json about = {
-      {"format", "crate tokens"},        {"tokenizer", result.tokenizer},     {"kind", tokenizer->kind()},
-      {"vocab", result.vocab},           {"documents", result.documents},     {"train_tokens", result.train_tokens},
-      {"val_tokens", result.val_tokens}, {"train_bytes", result.train_bytes}, {"val_bytes", result.val_bytes}};
-  write_atomically(record.string(), about.dump(2) + "\n");
+  Preparer preparer(o, *tokenizer);
+  const PrepareResult result = preparer.run(report);
+  // from here on the folder changes: until the record is written it says so itself
+  write_atomically(record.string(), std::string_view("{\"format\": \"crate tokens\", \"state\": \"unfinished\"}\n"));
+  preparer.commit();
+  write_vocabulary((fs::path(o.out) / "tokenizer.json").string(), *tokenizer);
+  write_record(record.string(), result, tokenizer->kind());
   return result;
 }
 

@@ -34,7 +34,8 @@ struct PrepareProgress {
   double done, total;
 };
 
-/// Streams: memory holds one document at a time. Throws Error; an unfinished folder has no data.json.
+/// Streams: memory holds one document at a time. Throws Error and leaves the folder as it was when a text cannot be
+/// read or the disk is full; a folder whose renaming was interrupted says so in data.json and is refused.
 PrepareResult prepare(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress = {});
 
 }  // namespace crate

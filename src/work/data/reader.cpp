@@ -1,6 +1,9 @@
 #include "work/data/reader.h"
 
+#include <glob.h>
+
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -11,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t longest_piece = std::size_t{64} << 20;
+constexpr std::size_t longest_piece = std::size_t{64} << 20, longest_record = std::size_t{1} << 30;
 
 bool is_json_lines(std::string path) {
   for (const char* suffix : {".gz", ".xz", ".zst"}) {
@@ -32,6 +35,8 @@ class Documents {
       const std::size_t end = piece.find('\n');
       if (end == std::string_view::npos) {
         line_ += piece;
+        require(!json_ || line_.size() < longest_record, "{}: line {} is longer than 1 GiB; not JSON lines", path_,
+                number_ + 1);
         if (!json_ && line_.size() >= longest_piece) flush_line();  // a text without line ends
         return;
       }
@@ -90,15 +95,24 @@ class Documents {
   uint64_t number_ = 0;
 };
 
+std::vector<std::string> matching_files(const std::string& pattern) {
+  glob_t found{};
+  std::vector<std::string> files;
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  require(!files.empty(), "no data at {}: expected a text file, a .bin shard, or a folder of them", pattern);
+  return files;
+}
+
 }  // namespace
 
 std::vector<std::string> list_files(const std::string& path) {
   namespace fs = std::filesystem;
-  require(fs::exists(path), "no file or folder {}", path);
+  if (!fs::exists(path)) return matching_files(path);
   if (!fs::is_directory(path)) return {path};
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
+    if (entry.is_regular_file() && !entry.path().filename().string().starts_with('.')) files.push_back(entry.path());
   }
   require(!files.empty(), "the folder {} holds no files", path);
   std::sort(files.begin(), files.end());

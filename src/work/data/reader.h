@@ -27,7 +27,8 @@ void read_documents(const std::vector<std::string>& files, const ReadOptions& op
                     const std::function<void(std::string_view text, bool last)>& document,
                     const std::function<void(const ReadProgress&)>& progress = {});
 
-/// Files under a folder (sorted by name), or the file itself. Throws Error when there is none.
+/// The file itself, the files under a folder but hidden ones, or those that a pattern with * ? [ ] names; sorted by
+/// name. Throws Error when there is none.
 std::vector<std::string> list_files(const std::string& path);
 
 /// Decompressed bytes of one file in pieces, by its suffix. Throws Error naming the file.

@@ -163,6 +163,35 @@ TEST(Bpe, RefusesWhatItDoesNotImplement) {
       Error);
 }
 
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
+}
+
+// Files that others write say the same in several ways, and some say something else.
+TEST(Bpe, ReadsSplitsAndMergesAsOthersWriteThem) {
+  const auto tokenizer = small_bpe();
+  const std::string own = tokenizer->to_json();
+  const std::string whole =
+      R"("pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})";
+  const std::string bare = R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})";
+  const auto split = [&](const std::string& behavior) {
+    return R"("pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": )"
+           R"("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"}, "behavior": ")" +
+           behavior + R"(", "invert": false}, )" + bare + "]}";
+  };
+  const std::string text = "then the cats  of the other mats, 1000 of them";
+  const auto same = parse_tokenizer_json(replaced(own, whole, split("Isolated")), "t");
+  EXPECT_EQ(same->encode(text), tokenizer->encode(text));
+  EXPECT_THROW(parse_tokenizer_json(replaced(own, whole, split("Removed")), "t"), Error);
+  EXPECT_THROW(parse_tokenizer_json(replaced(own, whole, "\"pre_tokenizer\": " + bare), "t"), Error);
+  EXPECT_THROW(parse_tokenizer_json(replaced(own, "\"normalizer\": null", R"("normalizer": {"type": "NFC"})"), "t"),
+               Error);
+  const auto pairs = parse_tokenizer_json(replaced(own, "\"a t\"", R"(["a", "t"])"), "t");
+  EXPECT_EQ(pairs->identity(), tokenizer->identity());
+}
+
 TEST(Bpe, ReproducesGpt2) {
   if (!std::filesystem::exists(shared + "tokenizers/gpt2")) GTEST_SKIP() << "no GPT-2 vocabulary beside the project";
   const auto tokenizer = load_tokenizer(shared + "tokenizers/gpt2");

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -14,14 +15,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int32_t llmc_magic = 20240520, llmc_version = 1;
+constexpr int32_t llmc_magic = 20240520, llmc_wide_magic = 20240801, llmc_version = 1;
 constexpr std::size_t llmc_header = 256 * sizeof(int32_t);
 
 std::span<const std::byte> payload(const MappedFile& file) {
   const auto bytes = file.bytes();
   std::array<int32_t, 3> head{};
   if (bytes.size() >= llmc_header) std::memcpy(head.data(), bytes.data(), sizeof(head));
-  if (bytes.size() >= llmc_header && head[0] == llmc_magic && head[1] == llmc_version) {
+  require(head[0] != llmc_wide_magic, "{}: an llm.c shard of 32-bit tokens; only 16-bit ones are read", file.path());
+  if (head[0] == llmc_magic) {
+    require(head[1] == llmc_version, "{}: version {} of llm.c's shards is not known (expected {})", file.path(),
+            head[1], llmc_version);
     const auto data = bytes.subspan(llmc_header);
     require(head[2] >= 0 && data.size() == static_cast<std::size_t>(head[2]) * 2,
             "{}: its header promises {} tokens, the file holds {}; it was cut short, prepare it again", file.path(),
@@ -32,20 +36,41 @@ std::span<const std::byte> payload(const MappedFile& file) {
   return bytes;
 }
 
-// Prepared folders say which tokenizer made them.
-void check_tokenizer(const fs::path& folder, const Tokenizer& tokenizer) {
-  const fs::path record = folder / "data.json";
+// Prepared folders say which tokenizer made them, and how many tokens each shard has.
+void check_record(const fs::path& shard, int64_t count, const Tokenizer& tokenizer) {
+  const fs::path record = shard.parent_path() / "data.json";
   if (!fs::exists(record)) return;
   const auto from = nlohmann::json::parse(read_text_file(record), nullptr, false);
+  const auto text = [&](const char* key) {
+    const auto it = from.find(key);
+    return it != from.end() && it->is_string() ? it->get<std::string>() : std::string();
+  };
   require(from.is_object(), "{} is damaged; prepare the data again", record.string());
-  const std::string made_with = from.value("tokenizer", "");
-  require(made_with == tokenizer.identity(),
+  require(text("state") != "unfinished", "{} was interrupted while it was prepared; prepare the data again",
+          record.string());
+  require(text("tokenizer") == tokenizer.identity(),
           "{} was made with another tokenizer ({:.12}) than this model's ({:.12}); prepare the data with the model's "
           "tokenizer",
-          folder.string(), made_with, tokenizer.identity());
+          shard.string(), text("tokenizer"), tokenizer.identity());
+  const auto promised = from.find(shard.stem().string() + "_tokens");
+  require(promised == from.end() || *promised == count,
+          "{} holds {} tokens, {} promises {}; it was cut short, prepare the data again", shard.string(), count,
+          record.string(), promised == from.end() ? "" : promised->dump());
 }
 
 bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
+
+// Of a folder's shards those of one part, by their names; all of them where no name tells.
+std::vector<std::string> of_part(const std::vector<std::string>& shards, const std::string& part) {
+  std::vector<std::string> out;
+  bool told = false;
+  for (const std::string& shard : shards) {
+    const std::string name = fs::path(shard).filename();
+    if (name.find("train") != std::string::npos || name.find("val") != std::string::npos) told = true;
+    if (name.find(part) != std::string::npos) out.push_back(shard);
+  }
+  return told ? out : shards;
+}
 
 }  // namespace
 
@@ -54,7 +79,7 @@ Tokens Tokens::from_memory(std::vector<uint16_t> tokens, std::string name) {
   out.name_ = std::move(name);
   auto owner = std::make_shared<const std::vector<uint16_t>>(std::move(tokens));
   out.size_ = static_cast<int64_t>(owner->size());
-  out.pieces_.push_back({owner, reinterpret_cast<const std::byte*>(owner->data()), 0, out.size_});
+  out.pieces_.push_back({owner, reinterpret_cast<const std::byte*>(owner->data()), 0, out.size_, out.name_});
   return out;
 }
 
@@ -62,12 +87,13 @@ Tokens Tokens::from_shards(const std::vector<std::string>& paths, const Tokenize
   require(!paths.empty(), "no token shards were named");
   Tokens out;
   out.name_ = paths.front();
+  out.vocab_ = tokenizer.vocab_size();
   for (const std::string& path : paths) {
-    check_tokenizer(fs::path(path).parent_path(), tokenizer);
     auto file = std::make_shared<const MappedFile>(path);
     const auto data = payload(*file);
     const auto count = static_cast<int64_t>(data.size() / 2);
-    out.pieces_.push_back({file, data.data(), out.size_, count});
+    check_record(path, count, tokenizer);
+    out.pieces_.push_back({file, data.data(), out.size_, count, path});
     out.size_ += count;
   }
   return out;
@@ -76,6 +102,7 @@ Tokens Tokens::from_shards(const std::vector<std::string>& paths, const Tokenize
 Tokens Tokens::from_text(const std::vector<std::string>& files, const ReadOptions& options,
                          const Tokenizer& tokenizer) {
   require(!files.empty(), "no text files were named");
+  require(tokenizer.vocab_size() <= 65536, "[tokens] a vocabulary of {} does not fit 16 bits", tokenizer.vocab_size());
   std::vector<uint16_t> all;
   std::vector<int32_t> some;
   bool at_start = true;
@@ -86,7 +113,6 @@ Tokens Tokens::from_text(const std::vector<std::string>& files, const ReadOption
     for (const int32_t t : some) all.push_back(static_cast<uint16_t>(t));
     at_start = last;
   });
-  require(tokenizer.vocab_size() <= 65536, "[tokens] a vocabulary of {} does not fit 16 bits", tokenizer.vocab_size());
   return from_memory(std::move(all), files.front());
 }
 
@@ -102,6 +128,8 @@ void Tokens::copy(int64_t offset, int64_t n, int32_t* out) const {
     for (int64_t i = 0; i < take; ++i) {
       uint16_t token;
       std::memcpy(&token, piece->data + 2 * (at - piece->first + i), 2);
+      require(token < vocab_, "{}: token {} at {} lies outside the vocabulary of {}; prepare it with this tokenizer",
+              piece->name, token, at - piece->first + i, vocab_);
       *out++ = token;
     }
     at += take;
@@ -121,15 +149,15 @@ Tokens Tokens::slice(int64_t from, int64_t to) const {
 
 Tokens open_tokens(const std::string& path, const std::string& part, const Tokenizer& tokenizer,
                    const ReadOptions& options) {
-  require(fs::exists(path), "no data at {}: expected a text file, a .bin shard, or a folder of them", path);
-  std::vector<std::string> files = list_files(path);
+  const std::vector<std::string> files = list_files(path);
   std::vector<std::string> shards;
-  for (const std::string& file : files) {
-    const bool other_part = fs::is_directory(path) && !fs::path(file).filename().string().starts_with(part);
-    if (is_shard(file) && (!other_part || !fs::exists(fs::path(path) / "data.json"))) shards.push_back(file);
+  std::copy_if(files.begin(), files.end(), std::back_inserter(shards), is_shard);
+  if (fs::is_directory(path) && !shards.empty()) {
+    shards = of_part(shards, part);
+    require(!shards.empty(), "{} holds no {} shards", path, part);
   }
   if (!shards.empty()) return Tokens::from_shards(shards, tokenizer);
-  require(!fs::exists(fs::path(path) / "data.json"), "{} holds no {} shards", path, part);
+  require(!fs::exists(fs::path(path) / "data.json"), "{} holds no shards; prepare the data again", path);
   return Tokens::from_text(files, options, tokenizer);
 }
 
@@ -141,7 +169,10 @@ void check_length(const Tokens& tokens, int64_t context) {
 }
 
 ShardWriter::ShardWriter(const std::string& path, ShardFormat format)
-    : path_(path), format_(format), file_(std::make_unique<AtomicFile>(path)) {}
+    : path_(path), format_(format), file_(std::make_unique<AtomicFile>(path)) {
+  // llm.c's header holds the count, which is known at the end
+  if (format == ShardFormat::llmc) file_->write(std::string(llmc_header, '\0'));
+}
 
 void ShardWriter::write(const std::vector<int32_t>& tokens) {
   std::vector<uint16_t> narrow;
@@ -151,10 +182,7 @@ void ShardWriter::write(const std::vector<int32_t>& tokens) {
     narrow.push_back(static_cast<uint16_t>(t));
   }
   count_ += static_cast<int64_t>(tokens.size());
-  if (format_ == ShardFormat::llmc)
-    all_.insert(all_.end(), narrow.begin(), narrow.end());
-  else
-    file_->write(std::as_bytes(std::span(narrow)));
+  file_->write(std::as_bytes(std::span(narrow)));
 }
 
 void ShardWriter::commit() {
@@ -164,8 +192,7 @@ void ShardWriter::commit() {
     head[0] = llmc_magic;
     head[1] = llmc_version;
     head[2] = static_cast<int32_t>(count_);
-    file_->write(std::as_bytes(std::span(head)));
-    file_->write(std::as_bytes(std::span(all_)));
+    file_->overwrite(0, std::as_bytes(std::span(head)));
   }
   file_->commit();
 }

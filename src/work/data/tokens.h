@@ -16,8 +16,8 @@ namespace crate {
 
 class Tokens {
  public:
-  /// Shards of one corpus in order. Throws Error when a file is no shard or was made with another tokenizer than
-  /// `tokenizer` (recorded beside prepared shards in data.json).
+  /// Shards of one corpus in order. Throws Error when a file is no shard, was cut short, or was made with another
+  /// tokenizer than `tokenizer` (recorded beside prepared shards in data.json).
   static Tokens from_shards(const std::vector<std::string>& paths, const Tokenizer& tokenizer);
   /// Texts, encoded now; a separator stands before each document.
   static Tokens from_text(const std::vector<std::string>& files, const ReadOptions& options,
@@ -26,7 +26,7 @@ class Tokens {
   static Tokens from_memory(std::vector<uint16_t> tokens, std::string name);
 
   int64_t size() const { return size_; }
-  /// Tokens offset .. offset + n - 1. Throws Error outside the corpus.
+  /// Tokens offset .. offset + n - 1. Throws Error outside the corpus, or on a token that the tokenizer does not have.
   void copy(int64_t offset, int64_t n, int32_t* out) const;
   /// A view of part of the corpus that shares its memory.
   Tokens slice(int64_t from, int64_t to) const;
@@ -37,14 +37,17 @@ class Tokens {
     std::shared_ptr<const void> owner;
     const std::byte* data;  // uint16, perhaps unaligned
     int64_t first, count;
+    std::string name;
   };
   std::vector<Piece> pieces_;
   int64_t begin_ = 0, size_ = 0;
+  int64_t vocab_ = 65536;  // of the tokenizer; shards come from anywhere
   std::string name_;
 };
 
-/// Opens what a recipe or a command names: shards (*.bin, a folder of them, or a prepared folder, of which `part`,
-/// "train" or "val", is taken), or texts. Throws Error when nothing is there.
+/// Opens what a recipe or a command names: shards (*.bin or a folder of them, such as a prepared one; of shards with
+/// "train" or "val" in their names those of `part` are taken), or texts; also by a pattern such as "web_train_*.bin".
+/// Throws Error when nothing is there.
 Tokens open_tokens(const std::string& path, const std::string& part, const Tokenizer& tokenizer,
                    const ReadOptions& options = {});
 
@@ -66,7 +69,6 @@ class ShardWriter {
   std::string path_;
   ShardFormat format_;
   std::unique_ptr<AtomicFile> file_;
-  std::vector<uint16_t> all_;  // llm.c's header comes first and holds the count
   int64_t count_ = 0;
 };
 
