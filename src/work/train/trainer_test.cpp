@@ -85,7 +85,7 @@ TEST_F(Training, LearnsAndReports) {
   TrainOptions o = into("m");
   o.observer.step = [&](const StepReport& r) { reports.push_back(r); };
   o.observer.evaluated = [&](int64_t, const EvalResult& r) { validation.push_back(r.loss); };
-  o.observer.traced = [&](const Run& run) { traced += static_cast<int64_t>(run.trace().size()); };
+  o.observer.traced = [&](const crate::Run& run) { traced += static_cast<int64_t>(run.trace().size()); };
   const TrainResult result = train(recipe, o);
   EXPECT_EQ(result.step, 60);
   EXPECT_FALSE(result.stopped);
