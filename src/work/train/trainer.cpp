@@ -206,6 +206,10 @@ class Trainer {
   EvalResult validate() {
     const auto paused = Clock::now();
     const EvalResult r = evaluate(model_, *tokenizer_, corpora_.val, {.max_tokens = recipe_.train.eval_tokens});
+    require(std::isfinite(r.loss),
+            "the validation loss became {} at step {}; lower optimizer.lr or raise schedule.warmup, and go on from the "
+            "last good checkpoint in {}",
+            r.loss, now_.step, options_.out);
     write_line(
         {{"step", now_.step}, {"val_loss", r.loss}, {"val_bits_per_byte", r.bits_per_byte}, {"val_tokens", r.tokens}});
     if (options_.observer.evaluated) options_.observer.evaluated(now_.step, r);
