@@ -43,7 +43,10 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description, 
 }
 
 const std::atomic<bool>& interrupted() { return interrupt_flag(); }
-void watch_interrupts() { std::signal(SIGINT, on_interrupt); }
+void watch_interrupts() {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+}
 
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
 

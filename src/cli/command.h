@@ -24,8 +24,8 @@ struct Common {
 /// A subcommand with the common options; `example` ends its help.
 CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common);
 
-/// True when Ctrl-C was pressed since the program began. The first press asks for an orderly stop, the second ends at
-/// once.
+/// True when Ctrl-C was pressed, or SIGTERM came, after watch_interrupts(): a request for an orderly stop. The second
+/// one ends the program at once. Commands that have nothing to save do not watch: there the first one ends them.
 const std::atomic<bool>& interrupted();
 void watch_interrupts();
 

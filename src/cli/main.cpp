@@ -16,7 +16,6 @@ int main(int argc, char** argv) {
                     &crate::cli::add_ops, &crate::cli::add_bench}) {
     add(app);
   }
-  crate::cli::watch_interrupts();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

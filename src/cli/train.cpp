@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/trace.h"
 #include "tensor/peak.h"
 
 namespace crate::cli {
@@ -14,13 +15,14 @@ namespace {
 struct Options : Common {
   std::string recipe, out;
   std::vector<std::string> set;
-  bool resume = false, force = false;
+  bool resume = false, force = false, trace = false;
 };
 
 std::string line_of(const StepReport& r) {
-  return fmt::format("[{}] step {}/{}  loss {:.4f}  {} tokens/s  {:.0f} % of peak  codes {:.1f} %  lr {:.2e}",
-                     bar(static_cast<double>(r.step) / static_cast<double>(r.steps), 20), r.step, r.steps, r.loss,
-                     short_number(r.tokens_per_second), 100 * r.peak_share, 100 * r.code_nonzero, r.lr);
+  return fmt::format(
+      "[{}] step {}/{}  loss {:.4f}  {:.3f} bits/byte  {} tokens/s  {:.0f} % of peak  codes {:.1f} %  lr {:.2e}",
+      bar(static_cast<double>(r.step) / static_cast<double>(r.steps), 20), r.step, r.steps, r.loss, r.bits_per_byte,
+      short_number(r.tokens_per_second), 100 * r.peak_share, 100 * r.code_nonzero, r.lr);
 }
 
 void run(const Options& o, bool seed_given) {
@@ -35,7 +37,9 @@ void run(const Options& o, bool seed_given) {
   options.force = o.force;
   options.device = device_kind(o.device);
   options.peak_gflops = options.device == DeviceKind::cpu ? measure_peak().f32_gflops : 0;
+  watch_interrupts();
   options.stop = &interrupted();
+  if (o.trace) options.observer.traced = print_trace;
   Progress progress;
   if (!o.json) {
     fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
@@ -81,6 +85,7 @@ void add_train(CLI::App& app) {
   c->add_option("--out", o->out, "model directory (default: out/RECIPE-FAMILY)");
   c->add_flag("--resume", o->resume, "continue what the directory holds; start when it is empty");
   c->add_flag("--force", o->force, "start over although the directory holds a model");
+  c->add_flag("--trace", o->trace, "print every operator of the first step: shape, time, flops, bytes");
   c->callback([o, c] { run(*o, c->count("--seed") > 0); });
 }
 

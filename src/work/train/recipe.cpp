@@ -1,14 +1,17 @@
 #include "work/train/recipe.h"
 
 #include <toml++/toml.h>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/nearest.h"
 #include "model/presets.h"
 
 namespace crate {
@@ -101,6 +104,25 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("schedule.final_ratio", r.schedule.final_ratio);
 }
 
+std::vector<std::string> known_keys() {
+  std::vector<std::string> keys = {"model.preset"};
+  const nlohmann::json model = nlohmann::json::parse(to_json({}));
+  for (const auto& [key, value] : model.items()) {
+    if (key != "format") keys.push_back("model." + key);
+  }
+  Recipe recipe;
+  for_each_field(recipe, [&](const char* name, auto&) { keys.emplace_back(name); });
+  return keys;
+}
+
+void check_keys(const Fields& fields, const std::string& path) {
+  const std::vector<std::string> known = known_keys();
+  for (const auto& [key, value] : fields) {
+    require(std::find(known.begin(), known.end(), key) != known.end(), "{}: unknown key '{}'; did you mean '{}'?", path,
+            key, nearest(key, known));
+  }
+}
+
 void set_model(Recipe& recipe, const Fields& fields) {
   const auto named = fields.find("model.preset");
   if (named != fields.end()) recipe.model = preset(named->second);
@@ -161,18 +183,15 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
     fail("{}: line {}: {}", path, e.source().begin.line, e.description());
   }
   for (const std::string& setting : overrides) override_field(fields, setting);
+  check_keys(fields, path);
   Recipe recipe;
   set_model(recipe, fields);
   for (const auto& field : fields) {
     const std::string &key = field.first, &value = field.second;
     recipe.text += key + " = " + value + "\n";
-    bool known = key.starts_with("model.");
     for_each_field(recipe, [&](const char* name, auto& to) {
-      if (key != name) return;
-      known = true;
-      take(value, key, to);
+      if (key == name) take(value, key, to);
     });
-    require(known, "{}: unknown key '{}'", path, key);
   }
   check(recipe);
   recipe.model.validate();

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -44,7 +45,8 @@ class Trainer {
         tokenizer_(load_tokenizer(recipe.data.tokenizer)),
         corpora_(open_corpora(recipe, *tokenizer_)),
         model_(device_, recipe.model),
-        optimizer_(device_, model_.store(), recipe.optimizer) {
+        optimizer_(device_, model_.store(), recipe.optimizer),
+        data_(identity_of(corpora_.train)) {
     require(tokenizer_->vocab_size() <= recipe.model.vocab,
             "the tokenizer has {} tokens, model.vocab is only {}; set model.vocab = {}", tokenizer_->vocab_size(),
             recipe.model.vocab, tokenizer_->vocab_size());
@@ -88,7 +90,7 @@ class Trainer {
               "{} holds another model than the recipe describes; give another --out", options_.out);
       const std::string weights = directory.path("model.safetensors");
       fill_parameters(model_, read_safetensors(weights).tensors, weights);
-      now_ = load_state(directory, optimizer_, recipe_);
+      now_ = load_state(directory, optimizer_, recipe_, data_);
       truncate_metrics(options_.out, now_.step, now_.step >= recipe_.train.steps);
     } else {
       model_.init(recipe_.train.seed);
@@ -96,6 +98,8 @@ class Trainer {
       std::filesystem::remove(std::filesystem::path(options_.out) / "metrics.jsonl");
     }
     metrics_.open(std::filesystem::path(options_.out) / "metrics.jsonl", std::ios::app);
+    // From here on the directory is this run's: without a first checkpoint, --resume would continue the old one.
+    if (there && !options_.resume) save();
   }
 
   bool stopping() const { return options_.stop && options_.stop->load(); }
@@ -114,18 +118,29 @@ class Trainer {
     }
   }
 
+  int64_t bytes_of(const std::vector<int32_t>& tokens) const {
+    int64_t bytes = 0;
+    for (const int32_t t : tokens) bytes += static_cast<int64_t>(tokenizer_->bytes_of(t).size());
+    return bytes;
+  }
+
   double micro_batch(int64_t part, Tap* tap) {
     const int64_t parts = recipe_.train.micro_batches, rows = recipe_.train.batch / parts, n = recipe_.model.context;
     std::vector<int32_t> inputs(static_cast<std::size_t>(rows * n)), targets(inputs.size());
     draw(rows, part * rows, inputs, targets);
+    now_.bytes += bytes_of(targets);
+    const bool trace = options_.observer.traced && !traced_;
     Run run(device_, {.record = true,
                       .train = true,
+                      .trace = trace,
                       .tap = tap,
                       .seed = recipe_.train.seed,
                       .step = static_cast<uint64_t>(now_.step * parts + part)});
     const CrossEntropy out = model_.loss(run, {inputs.data(), {rows, n}, Dtype::i32},
                                          {targets.data(), {rows, n}, Dtype::i32}, 1.0 / static_cast<double>(parts));
     run.backward(out.loss);
+    if (trace) options_.observer.traced(run);
+    traced_ = true;
     flops_ += run.forward_cost().flops + run.backward_cost().flops;
     return out.loss.dtype == Dtype::f32 ? out.loss.as<float>()[0] : out.loss.as<double>()[0];
   }
@@ -159,36 +174,44 @@ class Trainer {
     last_.step = now_.step;
     last_.steps = recipe_.train.steps;
     last_.loss = now_.loss_sum / static_cast<double>(now_.loss_count);
+    last_.bits_per_byte = now_.bytes > 0 ? now_.loss_sum * static_cast<double>(tokens_a_step) / std::numbers::ln2 /
+                                               static_cast<double>(now_.bytes)
+                                         : 0;
     last_.tokens = now_.step * tokens_a_step;
     last_.seconds = since(started_);
     last_.tokens_per_second = static_cast<double>(now_.loss_count * tokens_a_step) / seconds;
     last_.peak_share = options_.peak_gflops > 0 ? flops_ / seconds / (1e9 * options_.peak_gflops) : 0;
     now_.loss_sum = flops_ = 0;
-    now_.loss_count = 0;
-    metrics_ << nlohmann::json{{"step", last_.step},
-                               {"loss", last_.loss},
-                               {"lr", last_.lr},
-                               {"grad_norm", last_.grad_norm},
-                               {"tokens", last_.tokens},
-                               {"seconds", last_.seconds},
-                               {"tokens_per_second", last_.tokens_per_second},
-                               {"peak_share", last_.peak_share},
-                               {"code_nonzero", last_.code_nonzero}}
-                    .dump()
-             << std::endl;
+    now_.loss_count = now_.bytes = 0;
+    write_line({{"step", last_.step},
+                {"loss", last_.loss},
+                {"bits_per_byte", last_.bits_per_byte},
+                {"lr", last_.lr},
+                {"grad_norm", last_.grad_norm},
+                {"tokens", last_.tokens},
+                {"seconds", last_.seconds},
+                {"tokens_per_second", last_.tokens_per_second},
+                {"peak_share", last_.peak_share},
+                {"code_nonzero", last_.code_nonzero}});
     if (options_.observer.step) options_.observer.step(last_);
     reported_ = Clock::now();
+  }
+
+  void write_line(const nlohmann::json& line) {
+    metrics_ << line.dump() << std::endl;
+    require(metrics_.good(), "cannot write {}/metrics.jsonl: free some space, then continue with --resume",
+            options_.out);
   }
 
   EvalResult validate() {
     const auto paused = Clock::now();
     const EvalResult r = evaluate(model_, *tokenizer_, corpora_.val, {.max_tokens = recipe_.train.eval_tokens});
-    metrics_ << nlohmann::json{{"step", now_.step},
-                               {"val_loss", r.loss},
-                               {"val_bits_per_byte", r.bits_per_byte},
-                               {"val_tokens", r.tokens}}
-                    .dump()
-             << std::endl;
+    require(std::isfinite(r.loss),
+            "the validation loss became {} at step {}; lower optimizer.lr or raise schedule.warmup, and go on from the "
+            "last good checkpoint in {}",
+            r.loss, now_.step, options_.out);
+    write_line(
+        {{"step", now_.step}, {"val_loss", r.loss}, {"val_bits_per_byte", r.bits_per_byte}, {"val_tokens", r.tokens}});
     if (options_.observer.evaluated) options_.observer.evaluated(now_.step, r);
     reported_ += Clock::now() - paused;
     return r;
@@ -197,9 +220,10 @@ class Trainer {
   void save() {
     const auto paused = Clock::now();
     DirectoryWriter directory(options_.out);
+    directory.replace_all();
     put_model(directory, model_);
     if (const std::string json = tokenizer_->to_json(); !json.empty()) directory.text("tokenizer.json", json);
-    put_state(directory, optimizer_, recipe_, now_);
+    put_state(directory, optimizer_, recipe_, now_, data_);
     directory.commit();
     if (options_.observer.saved) options_.observer.saved(now_.step, options_.out);
     reported_ += Clock::now() - paused;
@@ -212,7 +236,9 @@ class Trainer {
   Corpora corpora_;
   LanguageModel model_;
   Optimizer optimizer_;
+  std::string data_;  // identity of the training text
   TrainProgress now_;
+  bool traced_ = false;
   double flops_ = 0;
   StepReport last_;
   std::ofstream metrics_;

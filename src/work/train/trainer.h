@@ -18,6 +18,7 @@ namespace crate {
 struct StepReport {
   int64_t step = 0, steps = 0;  // steps done
   double loss = 0;              // mean over the steps since the last report, nats per token
+  double bits_per_byte = 0;     // of the same targets
   double lr = 0, grad_norm = 0;
   int64_t tokens = 0;            // seen in training so far
   double seconds = 0;            // of training so far, this process
@@ -30,6 +31,7 @@ struct TrainObserver {
   std::function<void(const StepReport&)> step = {};
   std::function<void(int64_t step, const EvalResult&)> evaluated = {};
   std::function<void(int64_t step, const std::string& folder)> saved = {};
+  std::function<void(const Run&)> traced = {};  // the tape of the first part of the first step, timed
 };
 
 struct TrainOptions {
