@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ Outcome run_crate(const std::vector<std::string>& args);
 Outcome run_shell(const std::string& line);
 /// Starts `crate ARGS` and sends `signal` after `milliseconds`, unless it has ended by then.
 Outcome run_and_signal(const std::vector<std::string>& args, int milliseconds, int signal);
+/// The same, as soon as `ready` says so; at the latest after a minute.
+Outcome run_and_signal(const std::vector<std::string>& args, const std::function<bool()>& ready, int signal);
 
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& text);

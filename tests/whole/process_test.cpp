@@ -63,12 +63,18 @@ Outcome run_shell(const std::string& line) {
   return run({"bash", "-c", "crate() { " + binary + " \"$@\"; }; " + line});
 }
 
-Outcome run_and_signal(const std::vector<std::string>& args, int milliseconds, int signal) {
+Outcome run_and_signal(const std::vector<std::string>& args, const std::function<bool()>& ready, int signal) {
   const Folder folder;
   const pid_t child = start(with_binary(args), folder.at("out"), folder.at("err"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  for (int waited = 0; waited < 60000 && !ready(); ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   kill(child, signal);
   return finish(child, folder.at("out"), folder.at("err"));
+}
+
+Outcome run_and_signal(const std::vector<std::string>& args, int milliseconds, int signal) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+  return run_and_signal(
+      args, [end] { return std::chrono::steady_clock::now() >= end; }, signal);
 }
 
 std::string read_file(const std::string& path) {

@@ -51,14 +51,18 @@ TEST(Resume, ContinuesBitForBitAfterKills) {
 TEST(Resume, InterruptSavesAndStops) {
   const Folder folder;
   const std::string whole = folder.at("whole"), broken = folder.at("broken");
-  const std::vector<std::string> longer = {"--set", "train.steps=400",   "--set", "train.checkpoint_every=0",
+  const std::vector<std::string> longer = {"--set", "train.steps=3000",  "--set", "train.checkpoint_every=0",
                                            "--set", "train.eval_every=0"};
   std::vector<std::string> resumed = longer;
   resumed.push_back("--resume");
   ASSERT_EQ(run_crate(tiny_training(whole, longer)).code, 0);
   int stops = 0;
   for (int round = 0; round < 3; ++round) {
-    const Outcome o = run_and_signal(tiny_training(broken, resumed), 900, SIGINT);
+    // Once it has logged something new.
+    const std::string metrics = broken + "/metrics.jsonl";
+    const std::size_t before = read_file(metrics).size();
+    const Outcome o = run_and_signal(
+        tiny_training(broken, resumed), [&] { return read_file(metrics).size() > before; }, SIGINT);
     ASSERT_EQ(o.code, 0) << o.err;
     stops += o.out.find("continue with --resume") != std::string::npos ? 1 : 0;
     EXPECT_TRUE(is_complete(broken));
