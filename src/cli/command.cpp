@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -15,14 +14,6 @@
 namespace crate::cli {
 namespace {
 
-std::atomic<bool>& interrupt_flag() {
-  static std::atomic<bool> flag = false;
-  return flag;
-}
-
-void on_interrupt(int) {
-  if (interrupt_flag().exchange(true)) std::_Exit(130);
-}
 
 }  // namespace
 
@@ -40,12 +31,6 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description, 
   command->add_option("--seed", common.seed, "seed of everything random")->capture_default_str();
   command->parse_complete_callback([&common] { set_thread_count(common.threads); });
   return command;
-}
-
-const std::atomic<bool>& interrupted() { return interrupt_flag(); }
-void watch_interrupts() {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
 }
 
 Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}

@@ -1,7 +1,6 @@
 // command: what the commands of `crate` share: options, printing, progress. One command a file; main.cpp lists them.
 #pragma once
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,11 +22,6 @@ struct Common {
 
 /// A subcommand with the common options; `example` ends its help.
 CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common);
-
-/// True when Ctrl-C was pressed, or SIGTERM came, after watch_interrupts(): a request for an orderly stop. The second
-/// one ends the program at once. Commands that have nothing to save do not watch: there the first one ends them.
-const std::atomic<bool>& interrupted();
-void watch_interrupts();
 
 /// One line on a terminal, rewritten in place; silent elsewhere.
 class Progress {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/trace.h"
 #include "tensor/peak.h"
 
@@ -26,6 +27,7 @@ std::string line_of(const StepReport& r) {
 }
 
 void run(const Options& o, bool seed_given) {
+  const Interrupt interrupt;  // first: before the pool has threads
   std::vector<std::string> set = o.set;
   if (seed_given) set.push_back(fmt::format("train.seed={}", o.seed));
   const Recipe recipe = load_recipe(o.recipe, set);
@@ -37,8 +39,7 @@ void run(const Options& o, bool seed_given) {
   options.force = o.force;
   options.device = device_kind(o.device);
   options.peak_gflops = options.device == DeviceKind::cpu ? measure_peak().f32_gflops : 0;
-  watch_interrupts();
-  options.stop = &interrupted();
+  options.stop = &interrupt.requested();
   if (o.trace) options.observer.traced = print_trace;
   Progress progress;
   if (!o.json) {

@@ -2,6 +2,8 @@
 // v2 oneDNN matmul, kernels compiled once a shape and kept; weights packed once a step; bf16 inputs where asked. The
 //    inputs of a bf16 product are rounded into scratch just before it: on a CPU with AMX the product is so much faster
 //    than in f32 that the extra pass is small beside the gain.
+// Found: the kernels of dnnl_sgemm (oneDNN 2.6, AVX-512) run with the stack pointer in a page of the heap. A signal
+// handler that interrupts them overwrites what lies below it: take signals on a thread of their own (cli/interrupt.h).
 #include "tensor/gemm_cpu.h"
 
 #include <omp.h>
