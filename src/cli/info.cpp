@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "model/checkpoint.h"
+#include "model/cost.h"
 #include "model/presets.h"
 
 namespace crate::cli {
@@ -16,41 +17,13 @@ struct Options : Common {
 };
 
 struct Work {
-  double forward_flops = 0, training_flops = 0, forward_bytes = 0;  // a token, at the full context
+  double forward_flops, training_flops;  // a token: the mean over a sequence of the full context
 };
 
-// Counted by the operators themselves on one token after the other half of the context: the mean of a causal sequence.
-Work work_of(const ModelConfig& full) {
-  ModelConfig c = full;
-  c.layers = 1;  // a block is measured once, on a small run, and scaled: costs are sums over layers
-  c.eta = {full.eta[0]};
-  c.lambda = {full.lambda[0]};
-  const auto measure = [](const ModelConfig& config) {
-    Device device;
-    LanguageModel model(device, config);
-    model.init(0);
-    model.store().allocate_grads();
-    const int64_t n = std::min<int64_t>(config.context, 64);
-    std::vector<int32_t> tokens(static_cast<std::size_t>(n), 0);
-    const Tensor in{tokens.data(), {1, n}, Dtype::i32};
-    Run run(device, {.record = true});
-    const CrossEntropy loss = model.loss(run, in, in);
-    run.backward(loss.loss);
-    const auto per = static_cast<double>(n);
-    return Work{run.forward_cost().flops / per, (run.forward_cost().flops + run.backward_cost().flops) / per,
-                run.forward_cost().bytes / per};
-  };
-  const Work one = measure(c);
-  c.layers = 2;
-  const Work two = measure(c);
-  const auto rest = static_cast<double>(full.layers - 1);
-  const auto line = [&](double a, double b) { return a + rest * (b - a); };
-  // Attention grows with the context: 2 n d a token and layer on average, causal; three and a half times that in
-  // training.
-  const double longer = 2.0 * static_cast<double>(full.context - std::min<int64_t>(full.context, 64)) *
-                        static_cast<double>(full.dim) * static_cast<double>(full.layers);
-  return {line(one.forward_flops, two.forward_flops) + longer,
-          line(one.training_flops, two.training_flops) + 3.5 * longer, line(one.forward_bytes, two.forward_bytes)};
+Work work_of(const ModelConfig& config) {
+  const auto n = static_cast<double>(config.context);
+  const ModelCost training = training_cost(config, 1, config.context);
+  return {forward_cost(config, 1, config.context).flops / n, (training.forward.flops + training.backward.flops) / n};
 }
 
 void run(const Options& o) {

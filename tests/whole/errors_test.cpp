@@ -115,6 +115,15 @@ TEST_F(Errors, ALossThatIsNoNumberKeepsTheCheckpoint) {
   EXPECT_EQ(run_crate({"info", model}).code, 0);
 }
 
+TEST_F(Errors, WeightsThatBlewUpAreNotSaved) {
+  train_a_little();
+  const std::string before = read_file(model + "/model.safetensors");
+  expect_error(run_crate(training({"--resume", "--set", "train.steps=40", "--set", "optimizer.lr=1e39", "--set",
+                                   "train.eval_every=0", "--set", "train.checkpoint_every=1"})),
+               {model, "after step 6", "optimizer.lr"});
+  EXPECT_TRUE(read_file(model + "/model.safetensors") == before);
+}
+
 TEST_F(Errors, AFullDiskKeepsTheCheckpoint) {
   train_a_little();
   const std::string before = read_file(model + "/model.safetensors");

@@ -36,6 +36,8 @@ Corpora open_corpora(const Recipe& recipe, const Tokenizer& tokenizer) {
   return {train.slice(0, cut), train.slice(cut, train.size())};
 }
 
+double scalar(const Tensor& t) { return t.dtype == Dtype::f32 ? t.as<float>()[0] : t.as<double>()[0]; }
+
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options)
@@ -142,7 +144,7 @@ class Trainer {
     if (trace) options_.observer.traced(run);
     traced_ = true;
     flops_ += run.forward_cost().flops + run.backward_cost().flops;
-    return out.loss.dtype == Dtype::f32 ? out.loss.as<float>()[0] : out.loss.as<double>()[0];
+    return scalar(out.loss);
   }
 
   void one_step(bool log) {
@@ -217,8 +219,23 @@ class Trainer {
     return r;
   }
 
+  // A checkpoint must be worth resuming: the loss of this step was finite, but its update may have blown the weights.
+  void check_weights() {
+    const int64_t n = recipe_.model.context;
+    std::vector<int32_t> inputs(static_cast<std::size_t>(n)), targets(inputs.size());
+    draw(1, 0, inputs, targets);
+    Run run(device_);
+    const double loss =
+        scalar(model_.loss(run, {inputs.data(), {1, n}, Dtype::i32}, {targets.data(), {1, n}, Dtype::i32}).loss);
+    require(std::isfinite(loss),
+            "after step {} the loss became {}; the last checkpoint in {} is kept: lower optimizer.lr or raise "
+            "schedule.warmup",
+            now_.step, loss, options_.out);
+  }
+
   void save() {
     const auto paused = Clock::now();
+    check_weights();
     DirectoryWriter directory(options_.out);
     directory.replace_all();
     put_model(directory, model_);
