@@ -11,19 +11,14 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "testing/folder.h"
 
 namespace crate {
 namespace {
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::path(testing::TempDir()) / fmt::format("crate_file_test_{}", getpid());
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string at(const char* name) const { return path / name; }
-  std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
-  }
-};
+std::size_t files_in(const Folder& f) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(f.path), {}));
+}
 
 TEST(File, AHeaderIsFilledInAtTheEnd) {
   const Folder f;
@@ -43,7 +38,7 @@ TEST(File, WritesWholeOrNotAtAll) {
     half.write("second, never committed");
   }
   EXPECT_EQ(read_text_file(f.at("a")), "first");
-  EXPECT_EQ(f.files(), 1u);
+  EXPECT_EQ(files_in(f), 1u);
   write_atomically(f.at("a"), std::string_view(""));
   EXPECT_EQ(read_text_file(f.at("a")), "");
   EXPECT_THROW(MappedFile(f.at("absent")), Error);
@@ -71,7 +66,7 @@ TEST(File, AFullDiskLeavesTheOldFile) {
   EXPECT_NE(message.find(f.at("a")), std::string::npos) << message;
   EXPECT_NE(message.find("free some space"), std::string::npos) << message;
   EXPECT_EQ(read_text_file(f.at("a")), "old");
-  EXPECT_EQ(f.files(), 1u);
+  EXPECT_EQ(files_in(f), 1u);
 }
 
 TEST(Sha256, KnownAnswers) {  // FIPS 180-4 examples

@@ -7,19 +7,11 @@
 
 #include "model/parameters.h"
 #include "model/presets.h"
+#include "testing/folder.h"
 #include "testing/models.h"
 
 namespace crate {
 namespace {
-
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 std::string refusal_of(const std::string& json) {
   return message_of([&] { config_from_json(json, "m/config.json"); });

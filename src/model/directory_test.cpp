@@ -13,20 +13,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "testing/folder.h"
 
 namespace crate {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 class Directory : public testing::Test {
  protected:

@@ -8,6 +8,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "testing/folder.h"
 #include "testing/models.h"
 #include "testing/reference.h"
 
@@ -176,15 +177,6 @@ TEST_P(Models, StartWithTheSameNumbersEverywhere) {
 
 INSTANTIATE_TEST_SUITE_P(All, Models, testing::ValuesIn(small_models()),
                          [](const auto& info) { return info.param.name; });
-
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 TEST(LanguageModel, RefusesWhatItCannotRead) {
   Device device;

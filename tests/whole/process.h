@@ -2,27 +2,17 @@
 #pragma once
 #include <sys/types.h>
 
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "testing/folder.h"
 
 namespace crate::whole {
 
 struct Outcome {
   int code = -1;  // exit code; 128 + signal when killed
   std::string out, err;
-};
-
-/// A folder that goes away with the object.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  std::string at(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
 };
 
 /// `crate ARGS`, two threads, run from the project's root.

@@ -52,12 +52,6 @@ std::vector<std::string> with_binary(const std::vector<std::string>& args) {
 
 }  // namespace
 
-Folder::Folder() {
-  std::string name = testing::TempDir() + "crate_whole_XXXXXX";
-  path_ = mkdtemp(name.data());
-}
-Folder::~Folder() { std::filesystem::remove_all(path_); }
-
 Outcome run_crate(const std::vector<std::string>& args) { return run(with_binary(args)); }
 Outcome run_shell(const std::string& line) {
   return run({"bash", "-c", "crate() { " + binary + " \"$@\"; }; " + line});

@@ -9,28 +9,18 @@
 #include <set>
 
 #include "base/error.h"
+#include "testing/folder.h"
 
 namespace crate {
 namespace {
 
-struct Folder {
-  std::filesystem::path path =
-      std::filesystem::path(testing::TempDir()) / fmt::format("crate_prepare_test_{}", getpid());
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string at(const std::string& name) const { return path / name; }
-  std::string with(const std::string& name, std::string_view text) const {
-    write_atomically(at(name), text);
-    return at(name);
-  }
-  // Name -> content of everything in a folder.
-  std::map<std::string, std::string> contents(const std::string& name) const {
-    std::map<std::string, std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(at(name)))
-      out[entry.path().filename()] = read_text_file(entry.path());
-    return out;
-  }
-};
+// Name -> content of everything in a folder.
+std::map<std::string, std::string> contents(const std::string& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    out[entry.path().filename()] = read_text_file(entry.path());
+  return out;
+}
 
 std::string articles(int n) {
   std::string text;
@@ -42,15 +32,6 @@ std::string decode(const Tokens& tokens, const Tokenizer& tokenizer) {
   std::vector<int32_t> all(static_cast<std::size_t>(tokens.size()));
   tokens.copy(0, tokens.size(), all.data());
   return tokenizer.decode(all);
-}
-
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 PrepareOptions options_for(const Folder& f, const std::string& text) {
@@ -101,10 +82,10 @@ TEST(Prepare, LearnsAVocabularyThatOnlyItselfReads) {
   const std::string message = message_of([&] { open_tokens(f.at("out"), "train", *bytes); });
   EXPECT_NE(message.find("was made with another tokenizer"), std::string::npos) << message;
 
-  const auto first = f.contents("out");
+  const auto first = contents(f.at("out"));
   o.force = true;
   prepare(o);
-  EXPECT_EQ(f.contents("out"), first) << "the same texts must give the same files";
+  EXPECT_EQ(contents(f.at("out")), first) << "the same texts must give the same files";
 }
 
 TEST(Prepare, ReplacesOnlyWhenToldAndOnlyAsAWhole) {
@@ -112,14 +93,14 @@ TEST(Prepare, ReplacesOnlyWhenToldAndOnlyAsAWhole) {
   PrepareOptions o = options_for(f, f.with("wiki.txt", articles(40)));
   o.train_vocab = 280;
   prepare(o);
-  const auto before = f.contents("out");
+  const auto before = contents(f.at("out"));
   EXPECT_NE(message_of([&] { prepare(o); }).find("--force"), std::string::npos);
   o.force = true;
   PrepareOptions bad = o;
   bad.train.push_back(f.with("bad.jsonl", "{\"text\": 1}\n"));
   bad.train_vocab = 0;
   EXPECT_NE(message_of([&] { prepare(bad); }).find("bad.jsonl: line 1"), std::string::npos);
-  EXPECT_EQ(f.contents("out"), before);
+  EXPECT_EQ(contents(f.at("out")), before);
   o.train_vocab = 0;
   prepare(o);
   EXPECT_EQ(load_tokenizer(f.at("out"))->kind(), "bytes") << "the vocabulary of the earlier data is gone";

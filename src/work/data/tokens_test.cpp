@@ -10,17 +10,10 @@
 #include <span>
 
 #include "base/error.h"
+#include "testing/folder.h"
 
 namespace crate {
 namespace {
-
-struct Folder {
-  std::filesystem::path path =
-      std::filesystem::path(testing::TempDir()) / fmt::format("crate_tokens_test_{}", getpid());
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string at(const std::string& name) const { return path / name; }
-};
 
 std::string shard(const std::string& path, ShardFormat format, int32_t from, int32_t to) {
   std::vector<int32_t> tokens(static_cast<std::size_t>(to - from));
@@ -38,15 +31,6 @@ std::vector<int32_t> all_of(const Tokens& tokens) {
   std::vector<int32_t> out(static_cast<std::size_t>(tokens.size()));
   tokens.copy(0, tokens.size(), out.data());
   return out;
-}
-
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }

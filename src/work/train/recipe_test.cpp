@@ -8,31 +8,18 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "testing/folder.h"
 
 namespace crate {
 namespace {
 
 class Recipes : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "crate_recipe_XXXXXX";
-    folder_ = mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string file(const std::string& text) const {
-    std::ofstream(folder_ / "r.toml") << text;
-    return (folder_ / "r.toml").string();
-  }
+  std::string file(const std::string& text) const { return folder_.with("r.toml", text); }
   std::string error_of(const std::string& text, const std::vector<std::string>& set = {}) const {
-    try {
-      static_cast<void>(load_recipe(file(text), set));
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "no error";
+    return message_of([&] { static_cast<void>(load_recipe(file(text), set)); });
   }
-  std::filesystem::path folder_;
+  Folder folder_;
 };
 
 const char* small = R"(
@@ -51,7 +38,7 @@ lr = 2e-3
 )";
 
 TEST_F(Recipes, ValuesDefaultsAndOverrides) {
-  std::ofstream(folder_ / "text.txt") << "x";
+  folder_.with("text.txt", "x");
   const Recipe r = load_recipe(file(small), {"train.batch=3", "optimizer.name=lion", "model.family=crate-lm"});
   EXPECT_EQ(r.model.family, Family::crate_lm);
   EXPECT_EQ(r.model.dim, 32);
@@ -62,7 +49,7 @@ TEST_F(Recipes, ValuesDefaultsAndOverrides) {
   EXPECT_EQ(r.optimizer.name, "lion");
   EXPECT_DOUBLE_EQ(r.optimizer.lr, 2e-3);
   EXPECT_DOUBLE_EQ(r.optimizer.beta2, 0.95);
-  EXPECT_TRUE(std::filesystem::equivalent(r.data.train, folder_ / "text.txt"));  // found beside the recipe
+  EXPECT_TRUE(std::filesystem::equivalent(r.data.train, folder_.at("text.txt")));  // found beside the recipe
   EXPECT_NE(r.text.find("train.batch = 3\n"), std::string::npos);
 }
 

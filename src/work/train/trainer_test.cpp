@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint.h"
+#include "testing/folder.h"
 #include "work/data/bpe_train.h"
 
 namespace crate {
@@ -22,8 +23,6 @@ namespace fs = std::filesystem;
 class Training : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = testing::TempDir() + "crate_train_XXXXXX";
-    folder_ = mkdtemp(name.data());
     write("text.txt", [] {
       std::string text;
       for (int i = 0; i < 200; ++i) text += "to be or not to be, that is question " + std::to_string(i * i) + "\n";
@@ -40,10 +39,9 @@ class Training : public testing::Test {
     recipe.optimizer.lr = 1e-2;
     recipe.schedule.warmup = 2;
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
-  std::string at(const std::string& name) const { return (folder_ / name).string(); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
+  std::string at(const std::string& name) const { return folder_.at(name); }
+  void write(const std::string& name, const std::string& text) const { folder_.with(name, text); }
   TrainOptions into(const std::string& out) const {
     TrainOptions o;
     o.out = at(out);
@@ -72,7 +70,7 @@ class Training : public testing::Test {
     return read_text_file(at(out) + "/" + name);
   }
 
-  fs::path folder_;
+  Folder folder_;
   Recipe recipe;
 };
 
