@@ -57,5 +57,6 @@ void add_export(CLI::App& app);
 void add_data(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_compare(CLI::App& app);
 
 }  // namespace crate::cli

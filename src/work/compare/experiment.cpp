@@ -1,0 +1,133 @@
+#include "work/compare/experiment.h"
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/nearest.h"
+
+namespace crate {
+namespace {
+
+constexpr Match matches[] = {Match::none, Match::parameters, Match::flops, Match::both, Match::time};
+
+Match match_of(const std::string& name, const std::string& path) {
+  for (const Match m : matches) {
+    if (name == name_of(m)) return m;
+  }
+  fail("{}: compare.match must be none, parameters, flops, both or time, came '{}'", path, name);
+}
+
+std::string text_of(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  std::ostringstream out;
+  node.visit([&](const auto& value) { out << value; });
+  return out.str();
+}
+
+template <class T> std::vector<T> numbers_of(const toml::node& node, const std::string& key, const std::string& path) {
+  const toml::array* array = node.as_array();
+  require(array != nullptr && !array->empty(), "{}: {} must be a list of numbers, came '{}'", path, key, text_of(node));
+  std::vector<T> out;
+  for (const toml::node& item : *array) {
+    const auto value = item.value<T>();
+    require(value.has_value(), "{}: {} must be a list of numbers, came '{}'", path, key, text_of(item));
+    out.push_back(*value);
+  }
+  return out;
+}
+
+void read_compare(Experiment& e, const toml::table& table) {
+  const std::vector<std::string> known = {"recipe", "reference", "match", "seeds", "lr", "lr_steps"};
+  for (const auto& [name, node] : table) {
+    const std::string key(name.str());
+    if (key == "recipe")
+      e.recipe = text_of(node);
+    else if (key == "reference")
+      e.reference = text_of(node);
+    else if (key == "match")
+      e.match = match_of(text_of(node), e.path);
+    else if (key == "seeds")
+      e.seeds = numbers_of<uint64_t>(node, "compare.seeds", e.path);
+    else if (key == "lr")
+      e.rates = numbers_of<double>(node, "compare.lr", e.path);
+    else if (key == "lr_steps")
+      e.rate_steps = node.value<int64_t>().value_or(0);
+    else
+      fail("{}: unknown key 'compare.{}'; did you mean 'compare.{}'?", e.path, key, nearest(key, known));
+  }
+  require(e.rate_steps > 0, "{}: compare.lr_steps must be a whole number > 0", e.path);
+}
+
+// [arm.white] model.family = "crate-lm" -> "model.family=crate-lm".
+std::vector<std::string> settings_of(const toml::table& arm, const std::string& name, const std::string& path) {
+  std::vector<std::string> out;
+  for (const auto& [section, node] : arm) {
+    const toml::table* keys = node.as_table();
+    require(keys != nullptr, "{}: arm.{}.{} must be section.key = value, as model.family = \"crate-lm\"", path, name,
+            std::string_view(section.str()));
+    for (const auto& [key, value] : *keys)
+      out.push_back(fmt::format("{}.{}={}", section.str(), key.str(), text_of(value)));
+  }
+  return out;
+}
+
+std::string beside(const std::string& recipe, const std::string& path) {
+  const auto near = std::filesystem::path(path).parent_path() / recipe;
+  return std::filesystem::exists(near) ? near.string() : recipe;
+}
+
+}  // namespace
+
+const char* name_of(Match match) {
+  switch (match) {
+    case Match::none:
+      return "none";
+    case Match::parameters:
+      return "parameters";
+    case Match::flops:
+      return "flops";
+    case Match::both:
+      return "both";
+    case Match::time:
+      return "time";
+  }
+  return "?";
+}
+
+const Arm& Experiment::reference_arm() const {
+  const auto it = std::find_if(arms.begin(), arms.end(), [&](const Arm& a) { return a.name == reference; });
+  require(it != arms.end(), "{}: compare.reference names no arm of the file, came '{}'", path, reference);
+  return *it;
+}
+
+Experiment load_experiment(const std::string& path, const std::vector<std::string>& overrides) {
+  Experiment e;
+  e.path = path;
+  toml::table file;
+  try {
+    file = toml::parse(read_text_file(path));
+  } catch (const toml::parse_error& error) {
+    fail("{}: line {}: {}", path, error.source().begin.line, error.description());
+  }
+  const toml::table *compare = file["compare"].as_table(), *arms = file["arm"].as_table();
+  require(compare != nullptr && arms != nullptr && arms->size() >= 2,
+          "{}: expected a [compare] section and at least two [arm.NAME] sections", path);
+  read_compare(e, *compare);
+  require(!e.recipe.empty(), "{}: compare.recipe names no recipe", path);
+  e.recipe = beside(e.recipe, path);
+  for (const auto& [name, node] : *arms) {
+    require(node.is_table(), "{}: arm.{} must be a section", path, std::string_view(name.str()));
+    Arm arm{std::string(name.str()), settings_of(*node.as_table(), std::string(name.str()), path), {}};
+    arm.set.insert(arm.set.end(), overrides.begin(), overrides.end());
+    arm.recipe = load_recipe(e.recipe, arm.set);
+    e.arms.push_back(std::move(arm));
+  }
+  static_cast<void>(e.reference_arm());
+  return e;
+}
+
+}  // namespace crate

@@ -1,0 +1,125 @@
+#include "work/draw/chart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace crate {
+namespace {
+
+constexpr double width = 720, height = 440, left = 70, right = 180, top = 40, bottom = 50;  // pixels
+// Told apart by colour-blind eyes too (Okabe and Ito).
+constexpr const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  void take(double v) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+  double part(double v) const { return (v - low) / (high - low); }
+};
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else
+      out += c;
+  }
+  return out;
+}
+
+// A step of 1, 2 or 5 times a power of ten that cuts the range in four to ten parts.
+double tick_step(const Range& r) {
+  const double raw = (r.high - r.low) / 5, power = std::pow(10, std::floor(std::log10(raw)));
+  for (const double m : {1.0, 2.0, 5.0}) {
+    if (raw <= m * power) return m * power;
+  }
+  return 10 * power;
+}
+
+class Drawing {
+ public:
+  explicit Drawing(const Chart& chart) : chart_(chart) {
+    for (const Line& line : chart.lines) {
+      for (const auto& [x, y] : line.points) {
+        if (!std::isfinite(y)) continue;
+        x_.take(place(x));
+        y_.take(y);
+      }
+    }
+    require(x_.low <= x_.high, "[chart] '{}' has no point to draw", chart.title);
+    if (x_.low == x_.high) x_.high += 1;
+    if (y_.low == y_.high) y_.high += 1;
+  }
+
+  std::string text() {
+    out_ = fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" font-family=\"sans-serif\" "
+        "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
+        width, height);
+    label(left, 22, "start", chart_.title, 15);
+    axes();
+    for (std::size_t i = 0; i < chart_.lines.size(); ++i) line(i);
+    return out_ + "</svg>\n";
+  }
+
+ private:
+  double place(double x) const { return chart_.log_x ? std::log10(x) : x; }
+  double at_x(double placed) const { return left + x_.part(placed) * (width - left - right); }
+  double at_y(double y) const { return height - bottom - y_.part(y) * (height - top - bottom); }
+
+  void label(double x, double y, const char* anchor, const std::string& text, int size = 12) {
+    out_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" font-size=\"{}\">{}</text>\n", x, y, anchor,
+                        size, escaped(text));
+  }
+  void stroke(double x1, double y1, double x2, double y2) {
+    out_ += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#ddd\"/>\n", x1, y1, x2,
+                        y2);
+  }
+
+  void axes() {
+    const double step_y = tick_step(y_), step_x = chart_.log_x ? std::max(1.0, tick_step(x_)) : tick_step(x_);
+    for (double y = std::ceil(y_.low / step_y) * step_y; y <= y_.high; y += step_y) {
+      stroke(left, at_y(y), width - right, at_y(y));
+      label(left - 6, at_y(y) + 4, "end", fmt::format("{:.4g}", y));
+    }
+    for (double x = std::ceil(x_.low / step_x) * step_x; x <= x_.high; x += step_x) {
+      stroke(at_x(x), top, at_x(x), height - bottom);
+      label(at_x(x), height - bottom + 18, "middle", fmt::format("{:.4g}", chart_.log_x ? std::pow(10, x) : x));
+    }
+    label((left + width - right) / 2, height - 12, "middle", chart_.x);
+    label(left, top - 6, "start", chart_.y);
+  }
+
+  void line(std::size_t i) {
+    const char* colour = colours[i % std::size(colours)];
+    std::string points;
+    for (const auto& [x, y] : chart_.lines[i].points) {
+      if (std::isfinite(y)) points += fmt::format("{:.1f},{:.1f} ", at_x(place(x)), at_y(y));
+    }
+    out_ += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n", points, colour);
+    const double y = top + 10 + 18 * static_cast<double>(i);
+    out_ += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"14\" height=\"4\" fill=\"{}\"/>\n", width - right + 14,
+                        y - 4, colour);
+    label(width - right + 34, y + 1, "start", chart_.lines[i].name);
+  }
+
+  const Chart& chart_;
+  Range x_, y_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string svg_of(const Chart& chart) { return Drawing(chart).text(); }
+
+}  // namespace crate
