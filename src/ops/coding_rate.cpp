@@ -39,8 +39,11 @@ CRATE_CLONES void divide_row(double* row, double by, int64_t n) {
 struct Sideways {
   int64_t side, longer;
   bool turned;  // rows of z became columns
-  std::vector<double> values;
+  std::vector<double> values, lengths;
 
+  double at(int64_t i, int64_t j) const {  // of z
+    return values[static_cast<std::size_t>(turned ? j * longer + i : i * longer + j)];
+  }
   double* row(int64_t i) { return values.data() + i * longer; }
 
   template <class T> Sideways(const RowsOf<T>& z, bool unit_rows) {
@@ -48,16 +51,15 @@ struct Sideways {
     side = std::min(z.n, z.d);
     longer = std::max(z.n, z.d);
     values.resize(static_cast<std::size_t>(side * longer));
+    lengths.assign(static_cast<std::size_t>(z.n), 1.0);
     for (int64_t i = 0; i < z.n; ++i) {
       const T* from = z.data + i * z.stride;
-      double factor = 1;
-      if (unit_rows) {
-        double squares = 0;
-        for (int64_t j = 0; j < z.d; ++j) squares += double{from[j]} * double{from[j]};
-        factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
-      }
+      double squares = 0;
+      for (int64_t j = 0; j < z.d && unit_rows; ++j) squares += double{from[j]} * double{from[j]};
+      double& length = lengths[static_cast<std::size_t>(i)];
+      if (squares > 0) length = std::sqrt(squares);
       for (int64_t j = 0; j < z.d; ++j)
-        values[static_cast<std::size_t>(turned ? j * longer + i : i * longer + j)] = factor * double{from[j]};
+        values[static_cast<std::size_t>(turned ? j * longer + i : i * longer + j)] = double{from[j]} / length;
     }
   }
 };
@@ -110,7 +112,7 @@ void forward_cpu(Device&, const CodingRateCall& c) {
   double* factors = c.factor.as<double>();
   parallel_for(c.rates.numel(), 1, [&](int64_t lo, int64_t hi) {
     for (int64_t m = lo; m < hi; ++m) {
-      Sideways s(matrix(c, m), false);
+      Sideways s(matrix(c, m), c.args.unit_rows);
       rates[m] = static_cast<float>(factorise(s, c.args.alpha, factors + m * side * side));
     }
   });
@@ -126,13 +128,17 @@ void backward_cpu(Device&, const CodingRateCall& c, const CodingRateGrad& to) {
   float* d_z = to.d_z.to.as<float>();
   parallel_for(c.rates.numel(), 1, [&](int64_t lo, int64_t hi) {
     for (int64_t m = lo; m < hi; ++m) {
-      Sideways s(matrix(c, m), false);
+      Sideways s(matrix(c, m), c.args.unit_rows);
+      const Sideways u = s;
       solve(s, c.factor.as<double>() + m * side * side);
       const double factor = c.args.alpha * to.d_rates.as<float>()[m];
       for (int64_t i = 0; i < n; ++i) {
         float* out = d_z + c.begin(m) + i * stride;
+        double along = 0;
+        for (int64_t j = 0; j < d && c.args.unit_rows; ++j) along += u.at(i, j) * s.at(i, j);
+        const double scale = factor / u.lengths[static_cast<std::size_t>(i)];
         for (int64_t j = 0; j < d; ++j) {
-          const double g = factor * (s.turned ? s.row(j)[i] : s.row(i)[j]);
+          const double g = scale * (s.at(i, j) - along * u.at(i, j));
           out[j] = static_cast<float>(to.d_z.add ? out[j] + g : g);
         }
       }

@@ -9,8 +9,10 @@
 //
 // backward:  d_Z = alpha d_R Z G^-1   (d <= n)        d_Z = alpha d_R G^-1 Z   (n < d)
 //
+// Of unit rows u = z / |z|:  d_z = (d_u - u (u'd_u)) / |z|.
+//
 // The log-determinant is ill-conditioned when the tokens have low rank and alpha is large: every device works in
-// float64 from the Gram matrix on, whatever its tensors hold.
+// float64 from the lengths of the rows on, whatever its tensors hold.
 #pragma once
 #include <cmath>
 #include <vector>
@@ -22,7 +24,8 @@ namespace crate {
 
 struct CodingRateArgs {
   double alpha = 1;
-  int64_t heads = 1;  // the columns are so many matrices side by side
+  int64_t heads = 1;       // the columns are so many matrices side by side
+  bool unit_rows = false;  // every row of a matrix is first scaled to length 1; a row of zeros stays
 };
 
 /// z (.., n, heads p) -> (matrices): one rate a leading index and head, heads fastest. Throws Error when the shapes do
@@ -37,7 +40,7 @@ template <class T> struct RowsOf {
   int64_t n, d, stride;
 };
 
-/// The same number without a run, for measuring. `unit_rows` scales every row to length 1 first; a row of zeros stays.
+/// The same number without a run, for measuring.
 double coding_rate_of(const RowsOf<float>& z, double alpha, bool unit_rows = false);
 double coding_rate_of(const RowsOf<double>& z, double alpha, bool unit_rows = false);
 
@@ -83,17 +86,36 @@ template <class T> void cholesky_solve(const T* l, int64_t side, T* x, int64_t s
   }
 }
 
+/// A matrix of z on its own, its rows scaled when asked; `lengths` receives what they were divided by.
+template <class T> std::vector<T> matrix_of(const CodingRateCall& c, int64_t m, std::vector<T>& lengths) {
+  const int64_t n = c.n(), d = c.d();
+  std::vector<T> out(static_cast<std::size_t>(n * d));
+  lengths.assign(static_cast<std::size_t>(n), T{1});
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = c.z.as<T>() + c.begin(m) + i * c.z.cols();
+    T squares{0};
+    for (int64_t j = 0; j < d; ++j) squares += row[j] * row[j];
+    T& length = lengths[static_cast<std::size_t>(i)];
+    if (c.args.unit_rows && re(squares) > 0) length = std::sqrt(squares);
+    for (int64_t j = 0; j < d; ++j) out[static_cast<std::size_t>(i * d + j)] = row[j] / length;
+  }
+  return out;
+}
+
 template <class T> void coding_rate(const CodingRateCall& c) {
-  const int64_t n = c.n(), d = c.d(), side = c.side(), stride = c.z.cols();
+  const int64_t n = c.n(), d = c.d(), side = c.side();
   const bool over_columns = d <= n;
+  std::vector<T> lengths;
   for (int64_t m = 0; m < c.rates.numel(); ++m) {
-    const T* z = c.z.as<T>() + c.begin(m);
+    const std::vector<T> z = matrix_of(c, m, lengths);
+    const auto at = [&](int64_t i, int64_t k) {
+      return z[static_cast<std::size_t>(over_columns ? k * d + i : i * d + k)];
+    };
     T* g = c.factor.as<T>() + m * side * side;
     for (int64_t i = 0; i < side; ++i) {
       for (int64_t j = 0; j < side; ++j) {
         T sum{0};
-        for (int64_t k = 0; k < std::max(n, d); ++k)
-          sum += over_columns ? z[k * stride + i] * z[k * stride + j] : z[i * stride + k] * z[j * stride + k];
+        for (int64_t k = 0; k < std::max(n, d); ++k) sum += at(i, k) * at(j, k);
         g[i * side + j] = T(i == j ? 1.0 : 0.0) + c.args.alpha * sum;
       }
     }
@@ -105,18 +127,21 @@ template <class T> void coding_rate(const CodingRateCall& c) {
 }
 
 template <class T> void coding_rate_backward(const CodingRateCall& c, const CodingRateGrad& to) {
-  const int64_t n = c.n(), d = c.d(), side = c.side(), stride = c.z.cols();
-  const bool over_columns = d <= n;
+  const int64_t n = c.n(), d = c.d(), side = c.side();
   T* d_z = opened<T>(to.d_z);
-  std::vector<T> x(static_cast<std::size_t>(side));
+  std::vector<T> lengths;
   for (int64_t m = 0; d_z && m < c.rates.numel(); ++m) {
-    const T* z = c.z.as<T>() + c.begin(m);
-    const T *l = c.factor.as<T>() + m * side * side, factor = c.args.alpha * to.d_rates.as<T>()[m];
-    for (int64_t k = 0; k < std::max(n, d); ++k) {  // one row (or column) of Z at a time
-      const auto at = [&](int64_t i) { return over_columns ? k * stride + i : i * stride + k; };
-      for (int64_t i = 0; i < side; ++i) x[static_cast<std::size_t>(i)] = z[at(i)];
-      cholesky_solve(l, side, x.data(), 1);
-      for (int64_t i = 0; i < side; ++i) d_z[c.begin(m) + at(i)] += factor * x[static_cast<std::size_t>(i)];
+    const std::vector<T> z = matrix_of(c, m, lengths);
+    std::vector<T> g = z;
+    for (int64_t k = 0; k < std::max(n, d); ++k)  // one row of Z, or one column, at a time
+      cholesky_solve(c.factor.as<T>() + m * side * side, side, g.data() + (d <= n ? k * d : k), d <= n ? 1 : d);
+    for (int64_t i = 0; i < n; ++i) {
+      const T *u = z.data() + i * d, *d_u = g.data() + i * d;
+      T along{0};
+      for (int64_t j = 0; j < d && c.args.unit_rows; ++j) along += u[j] * d_u[j];
+      T* out = d_z + c.begin(m) + i * c.z.cols();
+      const T factor = c.args.alpha * to.d_rates.as<T>()[m] / lengths[static_cast<std::size_t>(i)];
+      for (int64_t j = 0; j < d; ++j) out[j] += factor * (d_u[j] - along * u[j]);
     }
   }
 }

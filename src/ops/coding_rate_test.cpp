@@ -21,6 +21,14 @@ std::vector<OpCase> coding_rate_cases() {
                    .name = "heads",
                    .inputs = {{"z", {2, 17, 3 * 7}}},
                    .build = with({.alpha = 5, .heads = 3})});
+  cases.push_back({.op = "coding_rate",
+                   .name = "unit_rows",
+                   .inputs = {{"z", {2, 17, 2 * 7}, 3.0}},
+                   .build = with({.alpha = 40, .heads = 2, .unit_rows = true})});
+  cases.push_back({.op = "coding_rate",
+                   .name = "unit_rows_wide",
+                   .inputs = {{"z", {5, 13}, 0.2}},
+                   .build = with({.alpha = 9, .unit_rows = true})});
   cases.push_back(
       {.op = "coding_rate", .name = "four_dimensions", .inputs = {{"z", {2, 3, 10, 6}}}, .build = with({.alpha = 60})});
   cases.push_back({.op = "coding_rate",
