@@ -10,8 +10,8 @@
 
 namespace crate {
 
-/// What of an image a model of this configuration looks at: the short side scaled to 256 and the middle 224 cut out at the
-/// authors' size, in that proportion from 128 pixels on; smaller images are only made to fit.
+/// What of an image a model of this configuration looks at: the short side scaled to 256 and the middle 224 cut out at
+/// the authors' size, in that proportion from 128 pixels on; smaller images are only made to fit.
 EvalTransform transform_for(const ModelConfig& config);
 Normalisation normalisation_for(const ModelConfig& config);
 

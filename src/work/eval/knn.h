@@ -1,6 +1,6 @@
-// knn: how well features tell classes apart without any training: each image is named by its nearest neighbours among the
-// training images, similarity s = cosine of the features, a neighbour's vote exp(s / temperature) (Wu et al., 2018; as in
-// DINO's evaluation).
+// knn: how well features tell classes apart without any training: each image is named by its nearest neighbours among
+// the training images, similarity s = cosine of the features, a neighbour's vote exp(s / temperature) (Wu et al., 2018;
+// as in DINO's evaluation).
 #pragma once
 #include "work/eval/features.h"
 
@@ -16,8 +16,8 @@ struct Accuracy {
   int64_t images = 0;
 };
 
-/// Features of both sets, as they come from the model. Throws Error when there are fewer training images than neighbours
-/// or the classes differ.
+/// Features of both sets, as they come from the model. Throws Error when there are fewer training images than
+/// neighbours or the classes differ.
 Accuracy knn(Device& device, Features train, Features val, const KnnOptions& options = {});
 
 }  // namespace crate

@@ -1,6 +1,6 @@
-// linear_probe: how well classes can be read off features linearly: softmax regression on the features of a frozen model,
-// each channel standardised by the training images (in place of the batch norm of the MAE paper's protocol), learned by
-// AdamW over shuffled batches with a cosine from lr to 0.
+// linear_probe: how well classes can be read off features linearly: softmax regression on the features of a frozen
+// model, each channel standardised by the training images (in place of the batch norm of the MAE paper's protocol),
+// learned by AdamW over shuffled batches with a cosine from lr to 0.
 #pragma once
 #include "work/eval/knn.h"
 

@@ -41,14 +41,15 @@ DinoTask::DinoTask(Device& device, Recipe& recipe)
       data_(recipe, false),
       model_(device, recipe.model),
       projection_(device),
-      teacher_(device, [&] {
-        const int64_t d = recipe.model.dim, hidden = recipe.dino.hidden, p = recipe.dino.features;
-        projection_.add("projection.w_in", {hidden, d});
-        projection_.add("projection.b_in", {hidden});
-        projection_.add("projection.w_out", {p, hidden});
-        projection_.add("projection.b_out", {p});
-        return std::vector<ParameterStore*>{&model_.store(), &projection_};
-      }()),
+      teacher_(device,
+               [&] {
+                 const int64_t d = recipe.model.dim, hidden = recipe.dino.hidden, p = recipe.dino.features;
+                 projection_.add("projection.w_in", {hidden, d});
+                 projection_.add("projection.b_in", {hidden});
+                 projection_.add("projection.w_out", {p, hidden});
+                 projection_.add("projection.b_out", {p});
+                 return std::vector<ParameterStore*>{&model_.store(), &projection_};
+               }()),
       loader_(data_.train(), data_.loader(recipe, crops())) {
   require(recipe.model.image.classes == 0,
           "[recipe] a self-supervised model has no classes; set model.image.classes = 0");

@@ -1,6 +1,6 @@
-// dino_task: SimDINO (Wu et al. 2025, arXiv 2502.10385): self-supervision without labels. A student sees large and small
-// crops of an image, its teacher, the slow average of the student's weights, only the large ones; the student's features
-// are to point where the teacher's do, and all features of a batch are to be spread out.
+// dino_task: SimDINO (Wu et al. 2025, arXiv 2502.10385): self-supervision without labels. A student sees large and
+// small crops of an image, its teacher, the slow average of the student's weights, only the large ones; the student's
+// features are to point where the teacher's do, and all features of a batch are to be spread out.
 //
 //   z = unit(P(head.in)),  P an mlp d -> hidden -> p                       student s_j, teacher t_i (no gradient)
 //   C = mean over views i of the teacher, j of the student, i != j, and over images, of t_i's_j
@@ -8,8 +8,9 @@
 //   loss = - coefficient C - E          gamma = (p + m) / (p m)          m images
 //   d_s_j = - coefficient / (pairs m) sum over i != j of t_i, and through R (see ops/coding_rate.h)
 //
-// teacher = momentum teacher + (1 - momentum) student after each step, momentum from its value in the recipe to 1 along half
-// a cosine. The trained directory holds the student; its folder ema holds the teacher, which is what one goes on with.
+// teacher = momentum teacher + (1 - momentum) student after each step, momentum from its value in the recipe to 1 along
+// half a cosine. The trained directory holds the student; its folder ema holds the teacher, which is what one goes on
+// with.
 #pragma once
 #include "model/vision_model.h"
 #include "work/train/average.h"

@@ -69,9 +69,8 @@ ImageEvalOptions ImageData::evaluation(const Recipe& recipe) {
   EvalTransform transform = transform_for(recipe.model);
   if (recipe.data.resize >= 0) transform.resize = static_cast<int>(recipe.data.resize);
   transform.interpolation = recipe.augment.interpolation;
-  return {.transform = transform,
-          .max_images = recipe.train.eval_images,
-          .threads = static_cast<int>(recipe.data.workers)};
+  return {
+      .transform = transform, .max_images = recipe.train.eval_images, .threads = static_cast<int>(recipe.data.workers)};
 }
 
 AugmentOptions ImageData::augmentation(const Recipe& recipe) {

@@ -49,9 +49,10 @@ Fields fields_of(const toml::table& table, const std::string& path) {
   Fields out;
   for (const auto& [section, node] : table) {
     const toml::table* keys = node.as_table();
-    require(keys != nullptr,
-            "{}: '{}' stands outside a section; expected [model] [data] [augment] [train] [dino] [optimizer] [schedule]", path,
-            std::string_view(section.str()));
+    require(
+        keys != nullptr,
+        "{}: '{}' stands outside a section; expected [model] [data] [augment] [train] [dino] [optimizer] [schedule]",
+        path, std::string_view(section.str()));
     flatten(*keys, std::string(section.str()), out);
   }
   return out;
@@ -215,8 +216,9 @@ void check(const Recipe& r) {
   require(r.train.epochs >= 0 && r.schedule.warmup_epochs >= 0,
           "[recipe] train.epochs and schedule.warmup_epochs must be >= 0, came {} and {}", r.train.epochs,
           r.schedule.warmup_epochs);
-  require(is_image(r.model.family) || (r.train.epochs == 0 && r.schedule.warmup_epochs == 0),
-          "[recipe] train.epochs and schedule.warmup_epochs count passes over images; a text is learned for train.steps");
+  require(
+      is_image(r.model.family) || (r.train.epochs == 0 && r.schedule.warmup_epochs == 0),
+      "[recipe] train.epochs and schedule.warmup_epochs count passes over images; a text is learned for train.steps");
   one_of("train.task", r.train.task, {"auto", "simdino"});
   require(r.dino.hidden > 0 && r.dino.features > 0 && r.dino.small_views >= 0 && r.dino.small_size > 0 &&
               r.dino.eps > 0 && r.dino.split > 0 && r.dino.split < 1 && r.dino.momentum >= 0 && r.dino.momentum <= 1,

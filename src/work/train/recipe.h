@@ -1,5 +1,5 @@
-// recipe: a training run as a TOML file: [model] [data] [augment] [train] [dino] [optimizer] [schedule]. Unknown keys are
-// errors.
+// recipe: a training run as a TOML file: [model] [data] [augment] [train] [dino] [optimizer] [schedule]. Unknown keys
+// are errors.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -226,7 +226,7 @@ class Trainer {
   std::unique_ptr<Task> task_;
   Optimizer optimizer_;
   std::optional<WeightAverage> own_average_;  // of [train] ema
-  WeightAverage* average_ = nullptr;           // that, or the task's; null: none
+  WeightAverage* average_ = nullptr;          // that, or the task's; null: none
   TrainProgress now_;
   bool traced_ = false;
   double flops_ = 0;
