@@ -63,8 +63,8 @@ void run(const Options& o) {
       std::fflush(stdout);
     };
     options.step = [&](const StepReport& r) {
-      progress.show(fmt::format("{}  step {}/{}  loss {:.4f}  {} tokens/s", now, r.step, r.steps, r.loss,
-                                short_number(r.tokens_per_second)));
+      progress.show(fmt::format("{}  step {}/{}  loss {:.4f}  {} {}/s", now, r.step, r.steps, r.loss,
+                                short_number(r.per_second), r.unit));
     };
   }
   const Comparison result = compare(experiment, options);

@@ -30,7 +30,7 @@ std::vector<float> token_row(const Options& o, const std::string& text, const st
   const auto tokens = tokenizer_of(o.model)->encode(text);
   require(tokens.size() == 1, "'{}' is {} tokens; expected one", text, tokens.size());
   Device device;
-  const auto model = load_model(device, o.model);
+  const auto model = load_language_model(device, o.model);
   const Param& head = model->store().at(model->config().tied_head ? "embed.tokens" : "head.weight");
   const float* from = head.value.as<float>() + tokens[0] * head.value.cols();
   std::vector<float> row(from, from + head.value.cols());

@@ -75,7 +75,7 @@ void print_beside(const std::string& left, const std::string& right) {
 
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, o.model);
+  const auto model = load_language_model(device, o.model);
   const auto tokenizer = tokenizer_of(o.model);
   std::vector<Intervention> changes = o.changes.parse();
   require(!changes.empty(), "nothing to change: give --add SITE:ATOM=V, --scale, --set or --ablate");

@@ -37,8 +37,9 @@ std::vector<json> lines_of(const std::string& path) {
 }
 
 RunResult result_of(const std::string& folder, uint64_t seed, const TrainResult& trained) {
-  RunResult r{seed, trained.validation.loss, trained.validation.bits_per_byte, trained.validation.mean_nonzero(), 0,
-              {}};
+  RunResult r{
+      seed, trained.validation.loss, trained.validation.value("bits_per_byte"), trained.validation.mean_nonzero(), 0,
+      {}};
   double last = 0;
   for (const json& line : lines_of(folder + "/metrics.jsonl")) {
     if (line.contains("val_loss")) r.curve.emplace_back(line.value("step", 0.0), line.value("val_loss", 0.0));

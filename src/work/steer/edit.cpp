@@ -90,7 +90,7 @@ class Place {
     atoms_ = site_width(config, site);
     block_ = site.substr(0, site.size() - std::string_view(code ? "ista.code" : "mlp.hidden").size());
     const std::string dict = block_ + "ista.dict";
-    square_ = code && config.family == Family::crate_gpt;
+    square_ = code && has_square_code(config.family);
     twin_ = hidden;
     untied_ = weights.has(dict + "_out");
   }

@@ -47,7 +47,7 @@ TEST(Edit, RemovedAtomsAreSilentAndComeBack) {
     save_model(folder.at("m"), model, {{"note.txt", "kept"}});
     const std::string site = code_site(c.config), original = read_text_file(folder.at("m/model.safetensors"));
     edit_model(folder.at("m"), {{AtomEdit::Kind::remove, site, {{2, 3}, {7, 7}}, 1, {}}}, folder.at("e"));
-    const auto edited = load_model(device, folder.at("e"));
+    const auto edited = load_language_model(device, folder.at("e"));
     bool spoke = false;
     for (const int64_t atom : {2, 3, 7}) {
       spoke = spoke || largest(model, site, atom) > 0;
@@ -77,7 +77,7 @@ TEST(Edit, RemovingIsAblatingWhereAtomsDoNotCompete) {
     save_model(folder.at("m"), model);
     const std::string site = code_site(c.config);
     edit_model(folder.at("m"), {{AtomEdit::Kind::remove, site, {{5, 9}}, 1, {}}}, folder.at("e"));
-    const auto edited = load_model(device, folder.at("e"));
+    const auto edited = load_language_model(device, folder.at("e"));
     InterventionTap tap({parse_ablation(site + ":5-9")}, c.config);
     Batch batch(2, 9, c.config.vocab, 1);
     crate::Run a(device, {.tap = &tap}), b(device);
@@ -121,7 +121,7 @@ TEST(Edit, RefusesWhatDoesNotFit) {
   EXPECT_NE(message({AtomEdit::Kind::remove, site, {{0, 0}}, 1, {}}, "m"), "no error");
   EXPECT_NE(message_of([&] { undo_edit(folder.at("m"), folder.at("b")); }).find("edit.json"), std::string::npos);
   edit_model(folder.at("m"), {{AtomEdit::Kind::remove, site, {{0, 0}}, 1, {}}}, folder.at("e"));
-  const auto other = load_model(device, folder.at("e"));
+  const auto other = load_language_model(device, folder.at("e"));
   save_model(folder.at("other"), *other, {{"edit.json", read_text_file(folder.at("e/edit.json"))}});
   undo_edit(folder.at("other"), folder.at("b"));  // the same weights
   for (const char* bad : {"{}", "[]", "", R"({"base": "x", "result": "y", "slices": []})"}) {

@@ -135,8 +135,9 @@ int64_t site_width(const ModelConfig& config, std::string_view site) {
   require(layer < config.layers, "no site {}: the model has layers 0 to {}", site, config.layers - 1);
   for (const char* stream : {"z_pre", "norm1.out", "z_mid", "norm2.out", "z_post"})
     if (rest == stream) return config.dim;
-  if (rest == fmt::format("{}.coords", attention)) return white ? config.dim : 3 * config.dim;
-  if (rest == fmt::format("{}.heads", attention) || rest == fmt::format("{}.out", attention)) return config.dim;
+  if (rest == fmt::format("{}.coords", attention)) return (white ? 1 : 3) * config.attention_width();
+  if (rest == fmt::format("{}.heads", attention)) return config.attention_width();
+  if (rest == fmt::format("{}.out", attention)) return config.dim;
   if (rest == code) return config.n_atoms();
   if (rest == (white ? "ista.out" : "mlp.out")) return config.dim;
   fail(
