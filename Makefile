@@ -1,5 +1,5 @@
 # make demo: install, build, train, compare, generate.   make test: build and run every test.
-.PHONY: deps build demo test fast bench asan tsan fuzz tidy format clean
+.PHONY: deps build demo test fast browser bench asan tsan fuzz tidy format clean
 
 deps:
 	@bash scripts/deps.sh
@@ -22,6 +22,12 @@ test: deps build/build.ninja
 fast: deps build/build.ninja
 	@ninja -C build
 	@bash scripts/test.sh build -L fast
+
+# The pages in a real browser; fetches chromium and what drives it. `make test` does the same where they are present.
+browser: deps build/build.ninja
+	@bash scripts/deps.sh chromium nodejs npm
+	@[ -d build/web/node_modules/playwright-core ] || npm install --silent --no-save --no-audit --no-fund --prefix build/web playwright-core
+	@ninja -C build test_web && build/bin/test_web
 
 bench: build
 	@build/bin/crate bench
