@@ -23,6 +23,7 @@ Row evaluate_one(const EvalCommand& o, const std::string& folder) {
   Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
   if (o.tail < 1) text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - o.tail)), text.size());
   EvalOptions options = o.text;
+  options.changes = o.changes.parse();
   Progress progress;
   options.progress = [&](int64_t done, int64_t total) {
     progress.show(fmt::format("[{}] {} of {} tokens", bar(static_cast<double>(done) / static_cast<double>(total), 20),
@@ -93,6 +94,7 @@ void add_text_options(CLI::App& c, EvalCommand& o) {
       ->check(CLI::Range(0.0, 1.0));
   c.add_option("--json-field", o.json_field, "of .jsonl: the field that holds the text")->capture_default_str();
   c.add_option("--document-prefix", o.document_prefix, "plain text: a line beginning so starts a document");
+  o.changes.add_to(c);
 }
 
 void add_image_options(CLI::App& c, EvalCommand& o) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/changes.h"
 #include "cli/command.h"
 #include "work/eval/evaluate.h"
 
@@ -14,6 +15,7 @@ struct EvalCommand : Common {
   // Text.
   std::string json_field = "text", document_prefix;
   EvalOptions text;
+  ChangeOptions changes;
   double tail = 1.0;
   // Images.
   int64_t max_images = 0;

@@ -15,14 +15,16 @@
 #include "model/language_model.h"
 #include "work/data/tokenizer.h"
 #include "work/data/tokens.h"
+#include "work/steer/intervention.h"
 
 namespace crate {
 
 struct EvalOptions {
-  int64_t stride = 0;      // 0: the context
-  int64_t batch = 16;      // windows at a time
-  int64_t max_tokens = 0;  // only the first so many tokens; 0: all
-  bool sparsity = true;    // count non-zero codes
+  int64_t stride = 0;                      // 0: the context
+  int64_t batch = 16;                      // windows at a time
+  int64_t max_tokens = 0;                  // only the first so many tokens; 0: all
+  bool sparsity = true;                    // count non-zero codes
+  std::vector<Intervention> changes = {};  // of atoms while the model runs; positions count from a window's beginning
   std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
