@@ -16,5 +16,7 @@ std::vector<OpCase> ista_cases();
 std::vector<OpCase> ista_wide_cases();
 std::vector<OpCase> mlp_cases();
 std::vector<OpCase> cross_entropy_cases();
+std::vector<OpCase> coding_rate_cases();
+std::vector<OpCase> unit_rows_cases();
 
 }  // namespace crate

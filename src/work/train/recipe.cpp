@@ -92,12 +92,15 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("train.seed", r.train.seed);
   visit("train.recompute", r.train.recompute);
   visit("train.dtype", r.train.dtype);
+  visit("train.ema", r.train.ema);
   visit("optimizer.name", r.optimizer.name);
   visit("optimizer.lr", r.optimizer.lr);
   visit("optimizer.beta1", r.optimizer.beta1);
   visit("optimizer.beta2", r.optimizer.beta2);
+  visit("optimizer.momentum", r.optimizer.momentum);
   visit("optimizer.eps", r.optimizer.eps);
   visit("optimizer.weight_decay", r.optimizer.weight_decay);
+  visit("optimizer.final_weight_decay", r.optimizer.final_weight_decay);
   visit("optimizer.clip", r.optimizer.clip);
   visit("schedule.shape", r.schedule.shape);
   visit("schedule.warmup", r.schedule.warmup);
@@ -149,8 +152,9 @@ void check(const Recipe& r) {
           "[recipe] train.batch {} must be a positive multiple of train.micro_batches {}", r.train.batch,
           r.train.micro_batches);
   require(r.train.log_every > 0, "[recipe] train.log_every must be > 0, came {}", r.train.log_every);
+  require(r.train.ema >= 0 && r.train.ema < 1, "[recipe] train.ema must lie in [0, 1), came {}", r.train.ema);
   one_of("train.dtype", r.train.dtype, {"f32", "bf16"});
-  one_of("optimizer.name", r.optimizer.name, {"adamw", "lion"});
+  one_of("optimizer.name", r.optimizer.name, {"adamw", "lion", "muon"});
   one_of("schedule.shape", r.schedule.shape, {"cosine", "linear", "constant"});
   require(r.optimizer.lr > 0, "[recipe] optimizer.lr must be > 0, came {}", r.optimizer.lr);
   require(r.schedule.warmup >= 0, "[recipe] schedule.warmup must be >= 0, came {}", r.schedule.warmup);
@@ -206,6 +210,18 @@ double learning_rate(const ScheduleRecipe& schedule, double lr, int64_t step, in
   const double along = std::min(1.0, static_cast<double>(step - schedule.warmup) / span);
   const double fall = schedule.shape == "linear" ? 1 - along : 0.5 * (1 + std::cos(std::numbers::pi * along));
   return lr * (schedule.final_ratio + (1 - schedule.final_ratio) * fall);
+}
+
+double weight_decay(const OptimizerRecipe& optimizer, int64_t step, int64_t steps) {
+  if (optimizer.final_weight_decay < 0) return optimizer.weight_decay;
+  const double along = static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, steps - 1));
+  const double left = 0.5 * (1 + std::cos(std::numbers::pi * along));
+  return optimizer.final_weight_decay + (optimizer.weight_decay - optimizer.final_weight_decay) * left;
+}
+
+double average_decay(double ema, int64_t step) {
+  const auto s = static_cast<double>(step);
+  return std::min(ema, (1 + s) / (10 + s));
 }
 
 }  // namespace crate
