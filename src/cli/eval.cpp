@@ -26,7 +26,7 @@ struct Row {
 
 Row evaluate_one(const Options& o, const std::string& folder) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, folder);
+  const auto model = load_language_model(device, folder);
   const auto tokenizer = tokenizer_of(folder);
   Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
   if (o.tail < 1) text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - o.tail)), text.size());

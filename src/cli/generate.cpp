@@ -30,7 +30,7 @@ void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& o
 
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, o.model);
+  const auto model = load_language_model(device, o.model);
   GenerateOptions options = o.generate;
   options.seed = o.seed;
   options.cache = !o.no_cache;

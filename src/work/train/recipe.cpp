@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <sstream>
 
@@ -36,6 +35,16 @@ std::string text_of(const toml::node& node) {
 
 using Fields = std::map<std::string, std::string>;  // "train.steps" -> "1000"
 
+void flatten(const toml::table& table, const std::string& prefix, Fields& out) {
+  for (const auto& [key, value] : table) {
+    const std::string name = fmt::format("{}.{}", prefix, key.str());
+    if (const toml::table* group = value.as_table())
+      flatten(*group, name, out);  // [model.image]
+    else
+      out[name] = text_of(value);
+  }
+}
+
 Fields fields_of(const toml::table& table, const std::string& path) {
   Fields out;
   for (const auto& [section, node] : table) {
@@ -43,7 +52,7 @@ Fields fields_of(const toml::table& table, const std::string& path) {
     require(keys != nullptr,
             "{}: '{}' stands outside a section; expected [model] [data] [train] [optimizer] [schedule]", path,
             std::string_view(section.str()));
-    for (const auto& [key, value] : *keys) out[fmt::format("{}.{}", section.str(), key.str())] = text_of(value);
+    flatten(*keys, std::string(section.str()), out);
   }
   return out;
 }
@@ -108,10 +117,7 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys = {"model.preset"};
-  const nlohmann::json model = nlohmann::json::parse(to_json({}));
-  for (const auto& [key, value] : model.items()) {
-    if (key != "format") keys.push_back("model." + key);
-  }
+  for (const std::string& name : field_names()) keys.push_back("model." + name);
   Recipe recipe;
   for_each_field(recipe, [&](const char* name, auto&) { keys.emplace_back(name); });
   return keys;
@@ -128,8 +134,11 @@ void check_keys(const Fields& fields, const std::string& path) {
 void set_model(Recipe& recipe, const Fields& fields) {
   const auto named = fields.find("model.preset");
   if (named != fields.end()) recipe.model = preset(named->second);
+  const auto family = fields.find("model.family");
+  if (family != fields.end()) set_field(recipe.model, "family", family->second);
   for (const auto& [key, value] : fields) {
-    if (key.starts_with("model.") && key != "model.preset") set_field(recipe.model, key.substr(6), value);
+    if (key.starts_with("model.") && key != "model.preset" && key != "model.family")
+      set_field(recipe.model, key.substr(6), value);
   }
 }
 
