@@ -59,5 +59,8 @@ void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_measure(CLI::App& app);
+void add_attention(CLI::App& app);
+void add_segment(CLI::App& app);
+void add_pca(CLI::App& app);
 
 }  // namespace crate::cli
