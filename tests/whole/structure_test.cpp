@@ -88,7 +88,7 @@ TEST(Structure, TheMapIsTrue) {
     if (!std::regex_search(line, match, entry)) continue;
     EXPECT_TRUE(listed.insert(match[1]).second) << "listed twice: " << match[1];
   }
-  for (const fs::path& file : files_under({"src", "testing", "tests", "bench", "fuzz", "recipes", "scripts"}))
+  for (const fs::path& file : files_under({"src", "testing", "tests", "bench", "fuzz", "recipes", "scripts", "web"}))
     there.insert(file);
   for (const std::string& file : there) EXPECT_TRUE(listed.contains(file)) << "docs/map.md does not list " << file;
   for (const std::string& file : listed)

@@ -127,7 +127,7 @@ class ImageLoader {
   std::vector<std::thread> workers_;
 };
 
-/// Images a second that one worker makes, over about so many seconds.
+/// Images that one worker makes in a second of processor time, measured over about so many seconds of the clock.
 double loader_speed(const ImageSet& set, LoaderOptions options, double seconds);
 
 }  // namespace crate
