@@ -19,7 +19,8 @@ enum class Stream : uint32_t {
   shuffle = 16,
   augment = 17,
   mix = 18,
-  scene = 19
+  scene = 19,
+  mask = 24
 };
 
 class Rng {

@@ -21,6 +21,7 @@ Optimizer::Optimizer(Device& device, const std::vector<ParameterStore*>& stores,
     : device_(device), stores_(stores), recipe_(recipe) {
   for (ParameterStore* store : stores) {
     for (const Param& p : store->all()) {
+      if (p.fixed) continue;
       Rule rule;
       rule.kind = recipe.name == "lion"                         ? Rule::lion
                   : recipe.name == "muon" && is_block_matrix(p) ? Rule::muon
@@ -70,6 +71,7 @@ double Optimizer::update(double lr, double weight_decay, int64_t step) {
   std::vector<Param*> params;
   for (ParameterStore* store : stores_) {
     for (Param& p : store->all()) {
+      if (p.fixed) continue;
       require(p.has_grad, "[optimizer] parameter {} received no gradient", p.name);
       squares += sum_of_squares(device_, p.grad);
       params.push_back(&p);
