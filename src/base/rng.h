@@ -19,8 +19,7 @@ enum class Stream : uint32_t {
   shuffle = 16,
   augment = 17,
   mix = 18,
-  scene = 19,
-  mask = 24
+  scene = 19
 };
 
 class Rng {

@@ -29,11 +29,7 @@ class Model {
   /// Throws Error when the configuration does not hold together. Values are not set: init() or a loader does.
   Model(Device& device, const ModelConfig& config) : device_(device), config_(config), store_(device) {
     config.validate();
-    for (const auto& [name, shape, decay] : parameter_shapes(config)) {
-      Param& p = store_.add(name, shape);
-      p.decay = decay;
-      p.fixed = is_fixed(config, name);
-    }
+    for (const auto& [name, shape, decay] : parameter_shapes(config)) store_.add(name, shape).decay = decay;
   }
 
   /// body(z), its activations kept or, when the model recomputes, made again in the backward.

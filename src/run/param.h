@@ -12,7 +12,6 @@ struct Param {
   Tensor grad;            // same shape; meaningful only when has_grad
   bool has_grad = false;  // false: the next writer sets, true: it adds (several uses, or micro-batches)
   bool decay = false;     // weight decay applies
-  bool fixed = false;     // never trained: positions that are a formula
 };
 
 }  // namespace crate

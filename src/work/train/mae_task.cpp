@@ -96,7 +96,7 @@ Tensor MaeTask::images_of(const ImageBatch& batch, int64_t first, int64_t rows) 
 
 std::vector<float> MaeTask::noise(uint64_t major, int64_t first, int64_t rows) const {
   const int64_t n = recipe_.model.image.patches();
-  const Rng rng(recipe_.train.seed, Stream::mask);
+  const Rng rng(recipe_.train.seed, Stream::data);
   std::vector<float> out;
   for (int64_t i = first * n; i < (first + rows) * n; ++i)
     out.push_back(static_cast<float>(rng.uniform(major, static_cast<uint64_t>(i))));

@@ -13,6 +13,7 @@ class MaeTask final : public Task {
 
   std::vector<ParameterStore*> stores() override { return {&model_.store()}; }
   int64_t layers() const override { return recipe_.model.layers; }
+  bool is_fixed(const Param& p) const override { return crate::is_fixed(recipe_.model, p.name); }
   void init() override;
   void load(const DirectoryReader& directory) override;
   /// Beside the weights: reconstructions.png, of the first validation images.
