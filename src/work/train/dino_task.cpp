@@ -70,8 +70,8 @@ std::vector<ViewOptions> DinoTask::crops() const {
 void DinoTask::init() {
   model_.init(recipe_.train.seed);
   if (!recipe_.train.init_from.empty()) init_from(model_, recipe_.train.init_from);
-  const Rng rng(recipe_.train.seed, Stream::init);
-  uint64_t major = uint64_t{1} << 31;  // away from the model's own parameters
+  const Rng rng(recipe_.train.seed, Stream::sample);
+  uint64_t major = 0;
   for (Param& p : projection_.all()) {
     const double bound = p.value.shape.rank() == 2 ? 1 / std::sqrt(static_cast<double>(p.value.cols())) : 0;
     for (int64_t i = 0; i < p.value.numel(); ++i) {
