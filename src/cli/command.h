@@ -58,5 +58,9 @@ void add_data(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_compress(CLI::App& app);
+void add_decompress(CLI::App& app);
+void add_test(CLI::App& app);
+void add_quantize(CLI::App& app);
 
 }  // namespace crate::cli
