@@ -11,10 +11,26 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "crate 0.1.0");
   app.footer("\n'crate COMMAND --help' tells more about each.");
-  for (auto* add : {&crate::cli::add_train, &crate::cli::add_eval, &crate::cli::add_generate, &crate::cli::add_forward,
-                    &crate::cli::add_info, &crate::cli::add_import, &crate::cli::add_export, &crate::cli::add_data,
-                    &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_compress,
-                    &crate::cli::add_decompress, &crate::cli::add_test, &crate::cli::add_quantize}) {
+  for (auto* add : {
+           &crate::cli::add_train,
+           &crate::cli::add_eval,
+           &crate::cli::add_generate,
+           &crate::cli::add_forward,
+           &crate::cli::add_info,
+           &crate::cli::add_import,
+           &crate::cli::add_export,
+           &crate::cli::add_data,
+           &crate::cli::add_ops,
+           &crate::cli::add_bench,
+           &crate::cli::add_compare,
+           &crate::cli::add_compress,
+           &crate::cli::add_decompress,
+           &crate::cli::add_test,
+           &crate::cli::add_quantize,
+           &crate::cli::add_measure,
+           &crate::cli::add_steer,
+           &crate::cli::add_edit,
+       }) {
     add(app);
   }
   try {
