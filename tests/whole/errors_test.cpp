@@ -1,8 +1,8 @@
 // What goes wrong is told in one line that names the file and the remedy; nothing is overwritten.
 #include <gtest/gtest.h>
-#include <sstream>
 
 #include <algorithm>
+#include <sstream>
 
 #include "tests/whole/process.h"
 

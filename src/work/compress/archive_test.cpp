@@ -19,11 +19,19 @@ namespace {
 
 QuantizedModel small_model(Family family = Family::crate_lm, uint64_t seed = 3) {
   Device device;
-  ModelConfig c{.family = family, .dim = 12, .heads = 2, .layers = 2, .vocab = 257, .context = 24};
+  ModelConfig c;
+  c.family = family;
+  c.dim = 12;
+  c.heads = c.layers = 2;
+  c.vocab = 257;
+  c.context = 24;
   c.rotary = c.qk_norm = c.shift = c.exclusive = true;
   c.learned_positions = false;
   LanguageModel model(device, c);
   init_noisily(model, seed);
+  // Logits large enough to prefer some bytes.
+  Param& tokens = model.store().at("embed.tokens");
+  for (int64_t i = 0; i < tokens.value.numel(); ++i) tokens.value.as<float>()[i] *= 8;
   return quantize(model, 8);
 }
 

@@ -98,7 +98,9 @@ INSTANTIATE_TEST_SUITE_P(EveryFamily, IntegerForward, testing::ValuesIn(byte_mod
 
 TEST(IntegerForwardErrors, AModelOfOtherTokensIsRefused) {
   Device device;
-  LanguageModel model(device, {.dim = 8, .heads = 2, .layers = 1, .vocab = 100, .context = 8});
+  ModelConfig config;
+  config.vocab = 100;
+  LanguageModel model(device, config);
   model.init(1);
   EXPECT_THROW(IntegerModel(quantize(model, 8)), Error);
   EXPECT_THROW(quantize(model, 9), Error);

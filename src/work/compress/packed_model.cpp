@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <filesystem>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -70,7 +71,8 @@ std::string pack_model(const QuantizedModel& model) {
   out += config;
   out.push_back(static_cast<char>(model.bits));
   BitEncoder coder(out);
-  for (const auto& [name, shape] : parameter_shapes(model.config)) {
+  for (const ParameterShape& p : parameter_shapes(model.config)) {
+    const auto& [name, shape] = std::tie(p.name, p.shape);
     if (shape.rank() == 2)
       put_matrix(coder, model.matrix(name));
     else
@@ -91,7 +93,8 @@ QuantizedModel unpack_model(std::string_view bytes, const std::string& where) {
   require(count_parameters(model.config).all <= most_numbers, "{} describes a model of more than {} numbers", where,
           most_numbers);
   BitDecoder coder(in.rest());
-  for (const auto& [name, shape] : parameter_shapes(model.config)) {
+  for (const ParameterShape& p : parameter_shapes(model.config)) {
+    const auto& [name, shape] = std::tie(p.name, p.shape);
     if (shape.rank() == 2)
       model.matrices[name] = get_matrix(coder, shape[0], shape[1]);
     else
@@ -108,7 +111,7 @@ QuantizedModel unpack_model(std::string_view bytes, const std::string& where) {
 QuantizedModel load_quantized(const std::string& path, int bits) {
   if (!std::filesystem::is_directory(path)) return unpack_model(read_text_file(path), path);
   Device device;
-  return quantize(*load_model(device, path), bits);
+  return quantize(*load_language_model(device, path), bits);
 }
 
 }  // namespace crate
