@@ -98,6 +98,12 @@ std::vector<OpCase> ista_wide_cases() {
        .inputs = {{"v", {8192, 384}}, dict("dict", 1536, 384), constant("eta", 0.1), constant("lambda", 0.1)},
        .build = tied(2),
        .bench_only = true});
+  // A token of decoding; one atom in ten answers.
+  cases.push_back({.op = "ista_wide",
+                   .name = "bench_decode_768_3072",
+                   .inputs = {{"v", {1, 768}}, dict("dict", 3072, 768), constant("eta", 0.1), constant("lambda", 1.3)},
+                   .build = tied(2),
+                   .bench_only = true});
   return cases;
 }
 
