@@ -6,14 +6,10 @@
 #include "base/error.h"
 #include "work/image/augment.h"
 #include "work/image/resample.h"
+#include "work/measure/numbers.h"
 
 namespace crate {
 namespace {
-
-std::vector<double> doubles_of(const Tensor& t) {
-  if (t.dtype == Dtype::f32) return {t.as<float>(), t.as<float>() + t.numel()};
-  return {t.as<double>(), t.as<double>() + t.numel()};
-}
 
 // Keeps one site of one image.
 class OneSite final : public Tap {
