@@ -18,7 +18,8 @@ std::string identity_of(const ImageSet& set) {
     const int32_t label = set.label(item);
     hash.update(std::as_bytes(std::span(&label, 1)));
     try {
-      hash.update(std::as_bytes(std::span(set.decode(item).pixels)));
+      const Image image = set.decode(item);
+      hash.update(std::as_bytes(std::span(image.pixels)));
     } catch (const Error&) {  // damaged: the loader counts and skips it
     }
   }
