@@ -11,6 +11,7 @@
 
 #include "model/checkpoint.h"
 #include "work/measure/measurement.h"
+#include "work/train/average.h"
 #include "work/train/recipe.h"
 
 namespace crate {
@@ -53,8 +54,8 @@ class Task {
   virtual void load(const DirectoryReader& directory) = 0;
   /// The model directory without the training state.
   virtual void put(DirectoryWriter& directory) = 0;
-  /// Tensors beside the weights that a resumed run needs, by name.
-  virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
+  /// Slow averages of the weights that the task keeps itself, to be evaluated and saved beside them; null: none.
+  virtual WeightAverage* average() { return nullptr; }
   /// What tells the training data from other data.
   virtual const std::string& data() const = 0;
 
