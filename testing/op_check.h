@@ -3,6 +3,9 @@
 //   values     cpu (f32) against ref (f64), relative norm
 //   gradients  ref (f64) against the complex step on ref (c128): (f(x + ih) - f(x - ih)) / 2ih has no cancellation, so
 //              1e-12 is reached; then cpu against ref
+//   frozen     the frozen rule (run/run.h) against the complex step of a forward whose patterns, scales and gates are
+//   held;
+//              and it is complete: cotangent . y = sum of gradient . input + what the constants leave
 //   twice      the backward runs into memory filled with NaN (set), then again (add): the sum must have doubled
 //   fences     every block of memory is guarded: a kernel that writes outside fails
 #pragma once
@@ -46,6 +49,7 @@ struct CheckResult {
 
 CheckResult check_values(const OpCase& c);
 CheckResult check_gradients(const OpCase& c);
+CheckResult check_frozen(const OpCase& c);
 
 struct BenchResult {
   double forward_ms = 0, backward_ms = 0;  // medians

@@ -58,5 +58,7 @@ void add_data(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_verify(CLI::App& app);
 
 }  // namespace crate::cli

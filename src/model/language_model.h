@@ -66,6 +66,8 @@ class LanguageModel {
   Tensor logits(Run& run, const Tensor& tokens, DecodeState* state = nullptr);
   /// The head on what hidden() gave: (.., d) to (.., vocab).
   Tensor head(Run& run, const Tensor& hidden);
+  /// The second half of block i (norm, sparse coding or mlp, residual) on rows of its stream z_mid, each for itself.
+  Tensor second_half(Run& run, int64_t i, const Tensor& z);
   /// Mean next-token loss; targets i32 (b, n), -1 = not counted. `weight` scales the gradient only.
   CrossEntropy loss(Run& run, const Tensor& tokens, const Tensor& targets, double weight = 1);
 
@@ -76,7 +78,6 @@ class LanguageModel {
  private:
   Tensor block(Run& run, int64_t i, const Tensor& z, DecodeState* state);
   Tensor attention_half(Run& run, int64_t i, const Tensor& z, DecodeState* state);
-  Tensor second_half(Run& run, int64_t i, const Tensor& z);
   Tensor norm(Run& run, const std::string& name, const Tensor& z);
   Tensor optional(Run& run, const std::string& name);
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed);

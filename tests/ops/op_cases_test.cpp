@@ -26,6 +26,12 @@ TEST_P(OpCases, GradientsAgreeWithTheComplexStep) {
   EXPECT_TRUE(r.ok) << r.detail;
 }
 
+TEST_P(OpCases, FrozenRuleAgreesWithTheComplexStepAndIsComplete) {
+  if (GetParam().is_loss) GTEST_SKIP() << "a loss is not linear in its logits: it has no frozen rule";
+  const CheckResult r = check_frozen(GetParam());
+  EXPECT_TRUE(r.ok) << r.detail;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, OpCases, testing::ValuesIn(tested_cases()),
                          [](const auto& info) { return info.param.op + "_" + info.param.name; });
 

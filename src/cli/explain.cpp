@@ -1,0 +1,100 @@
+// crate explain: why this output. What every token, head, atom and bias gave to it, and that it adds up.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/explanation.h"
+#include "model/checkpoint.h"
+
+namespace crate::cli {
+namespace {
+
+struct Options : Common {
+  std::string model, prompt, target, contrast, out;
+  std::vector<int32_t> prompt_tokens;
+  GraphOptions graph;
+  int64_t rows = 10;
+  bool check = false;
+  int64_t checked = 20;
+};
+
+int64_t token_named(const std::string& text, const Tokenizer& tokenizer, const char* option) {
+  if (text.size() > 1 && text[0] == '#' && text.find_first_not_of("0123456789", 1) == std::string::npos)
+    return std::stoll(text.substr(1, 12));
+  const std::vector<int32_t> tokens = tokenizer.encode(text);
+  require(tokens.size() == 1, "{} must be one token, but '{}' is {}: {}; give one of them as #NUMBER", option, text,
+          tokens.size(), fmt::join(tokens, " "));
+  return tokens[0];
+}
+
+Target target_of(const Options& o, const Tokenizer& tokenizer, Family family) {
+  Target target;
+  if (o.target.starts_with("blocks.")) {
+    require(o.contrast.empty(), "--contrast needs a token as target, not a unit");
+    target.is_unit = true;
+    target.unit = unit_of(o.target, family);
+    return target;
+  }
+  if (!o.target.empty()) target.score = token_named(o.target, tokenizer, "--target");
+  if (!o.contrast.empty()) target.contrast = token_named(o.contrast, tokenizer, "--contrast");
+  return target;
+}
+
+void run(const Options& o) {
+  Device device(o.device_options());
+  const auto model = load_model(device, o.model);
+  const auto tokenizer = tokenizer_of(o.model);
+  const std::vector<int32_t> tokens = o.prompt_tokens.empty() ? tokenizer->encode(o.prompt) : o.prompt_tokens;
+  require(!tokens.empty(), "nothing to explain: --prompt is empty");
+  const LanguageSubject subject(*model, tokens);
+  const Walk walk(subject, {target_of(o, *tokenizer, model->config().family)});
+  const Labels labels = labels_of(*tokenizer, tokens);
+  const ExplainedText explained = explain_text(walk, tokens, o.graph, provenance_of(o.model, o.device), labels);
+  const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (!o.out.empty()) write_atomically(o.out, document);
+  if (o.json) return fmt::print("{}", document), void();
+  print_explanation(walk, explained, labels, o.rows);
+  if (o.check) {
+    std::vector<Part> parts = explained.explanation.heads;
+    parts.insert(parts.end(), explained.explanation.atoms.begin(), explained.explanation.atoms.end());
+    std::stable_sort(parts.begin(), parts.end(),
+                     [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
+    parts.resize(std::min(parts.size(), static_cast<std::size_t>(o.checked)));
+    print_ablations(ablate(walk, explained.explanation, parts), model->config().family);
+  }
+  if (!o.out.empty()) fmt::print("\nwrote {}\n", o.out);
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c = add_command(app, "explain", "what every part of a model gave to one output, and that it adds up",
+                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.json", *o);
+  c->add_option("model", o->model, "model directory")->required();
+  c->add_option("--prompt", o->prompt, "the text whose next token is explained");
+  c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
+  c->add_option(
+      "--target", o->target,
+      "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
+  c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
+  c->add_option("-o,--out", o->out, "attribution graph to write (JSON)");
+  c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c->add_option("--node-threshold", o->graph.node_threshold, "units are kept until they hold this share of influence")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--edge-threshold", o->graph.edge_threshold, "effects are kept until they hold this share")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--rows", o->rows, "rows a table")->capture_default_str()->check(CLI::NonNegativeNumber);
+  c->add_flag("--check", o->check, "set the units that gave most to zero, one at a time, and run the model again");
+  c->add_option("--checked", o->checked, "how many units --check takes")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  c->callback([o] { run(*o); });
+}
+
+}  // namespace crate::cli

@@ -1,0 +1,52 @@
+// explain: what every part of a network gave to one of its outputs, and that the parts add up.
+//
+// With patterns, scales, active sets and gates held (run/run.h, frozen), a target t is a sum over any complete cut:
+//   embed            tokens + positions + every bias of the network
+//   blocks.L.heads   outputs of the heads of block L + the stream beside them + the biases behind them
+//   blocks.L.atoms   atoms of block L + the stream beside them, where there is one, + the biases behind them
+//   head.in          what the head reads + the biases behind it
+// each summed in double. residual = |sum - t| / |t|, t as the forward computed it.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "work/explain/walk.h"
+
+namespace crate {
+
+/// A head or an atom, its value and what it gives to the target. The value of a head is what it gives.
+struct Part {
+  Unit unit;
+  double value = 0, gives = 0;
+};
+
+struct Cut {
+  std::string at;
+  double units = 0, stream = 0, biases = 0, residual = 0;
+  double sum() const { return units + stream + biases; }
+};
+
+struct Explanation {
+  int64_t row = 0;  ///< of the walk's batch
+  Target target;
+  Unit unit;  ///< the target as a unit
+  double value = 0, probability = 0;
+  std::vector<double> tokens, positions;  ///< one a position
+  std::vector<Part> heads, atoms;         ///< all that give something, the most first
+  std::vector<std::pair<std::string, double>> biases;
+  std::vector<Cut> cuts;
+  /// The largest residual of a cut.
+  double residual() const;
+};
+
+/// Of one row of the walk's batch.
+Explanation explain(const Walk& walk, int64_t row);
+
+/// What each position gave to the target through the output of one head: P_ij (Pi d_o_i) . v_j for position j.
+std::vector<double> sources_of(const Walk& walk, int64_t row, const Unit& head);
+
+/// What the constants behind a place on the tape give to a row's target.
+double biases_behind(const Walk& walk, int64_t row, const Seen& place, bool inside_operator);
+
+}  // namespace crate
