@@ -109,9 +109,9 @@ void print_sums(const ExplainedText& x) {
                c.residual);
   const auto kept = std::count(x.graph.keep.begin(), x.graph.keep.end(), 1);
   const auto links = std::count(x.graph.keep_edge.begin(), x.graph.keep_edge.end(), 1);
-  fmt::print("  largest residual {:.1e}; graph of {} units and {} effects ({} before pruning), effects into a unit sum to "
+  fmt::print("  largest residual {:.1e} of the target, {:.1e} of what is summed; graph of {} units and {} effects ({} before pruning), effects into a unit sum to "
              "it to {:.1e}; no error nodes\n",
-             e.residual(), kept, links, x.graph.all.edges.size(), x.graph.all.residual());
+             e.residual(), e.off(), kept, links, x.graph.all.edges.size(), x.graph.all.residual());
 }
 
 }  // namespace

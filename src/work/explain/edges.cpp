@@ -377,7 +377,7 @@ void EdgeFinder::meet_sources(const Readers& readers) {
 }  // namespace
 
 double Edges::residual() const {
-  constexpr double noise = 1e-6;  // a unit into which next to nothing flows is not judged by its own size
+  constexpr double noise = 1e-3;  // a unit into which next to nothing flows is not judged by its own size
   double worst = 0, largest = 0;
   const auto size_of = [](const Inflow& in) { return in.size + std::abs(in.biases); };
   for (const Inflow& in : inflows) largest = std::max(largest, size_of(in));

@@ -37,7 +37,7 @@ struct Edges {
   std::vector<double> gives;    // to the target
   std::vector<Inflow> inflows;  // one a unit; sources have none
   std::vector<Edge> edges;      // none of weight 0
-  /// The largest |value - sum| / (size + |biases|) of a unit; a size below 1e-6 of the largest counts as that.
+  /// The largest |value - sum| / (size + |biases|) of a unit; a size below 1e-3 of the largest counts as that.
   double residual() const;
 };
 

@@ -25,6 +25,15 @@ double given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
   return dot_numbers(of, row * each, grad, row * each, each);
 }
 
+/// A sum, and that of the absolute terms.
+struct Terms {
+  double sum = 0, size = 0;
+  void add(double x) {
+    sum += x;
+    size += std::abs(x);
+  }
+};
+
 class Explainer {
  public:
   Explainer(const Walk& walk, int64_t row) : walk_(walk), row_(row), batch_(walk.subject().batch()) {
@@ -40,14 +49,16 @@ class Explainer {
     read_constants();
     const Seen& entry = walk_.block(0).z_pre;
     if (entry.grad) {
-      const double sources = total(out_.tokens) + total(out_.positions);
+      Terms sources;
+      for (const auto* gives : {&out_.tokens, &out_.positions})
+        for (const double x : *gives) sources.add(x);
       double biases = 0;
       for (const auto& bias : out_.biases) biases += bias.second;
       add_cut("embed", sources, 0, biases);
     }
     for (int64_t i = 0; i < walk_.layers(); ++i) read_block(i);
     if (const Seen& last = walk_.head_in(); last.grad)
-      add_cut("head.in", 0, given(last.value, last.grad, row_, batch_), biases_behind(walk_, row_, last, false));
+      add_cut("head.in", {}, given(last.value, last.grad, row_, batch_), biases_behind(walk_, row_, last, false));
     const auto most = [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); };
     std::stable_sort(out_.heads.begin(), out_.heads.end(), most);
     std::stable_sort(out_.atoms.begin(), out_.atoms.end(), most);
@@ -75,48 +86,48 @@ class Explainer {
   void read_block(int64_t i) {
     const BlockSeen& b = walk_.block(i);
     if (b.z_mid.grad) {
-      const double heads = read_heads(i);
+      const Terms heads = read_heads(i);
       const double stream = given(b.z_pre.value, b.z_mid.grad, row_, batch_);
       add_cut(fmt::format("blocks.{}.heads", i), heads, stream, biases_behind(walk_, row_, b.heads, false));
     }
     if (!b.code.grad) return;
-    const double atoms = read_atoms(i);
+    const Terms atoms = read_atoms(i);
     const bool residual = Network(walk_.subject()).block(i).residual;
     const double stream = residual ? given(b.z_mid.value, b.z_post.grad, row_, batch_) : 0;
     add_cut(fmt::format("blocks.{}.atoms", i), atoms, stream, biases_behind(walk_, row_, b.code, true));
   }
 
-  double read_heads(int64_t layer) {
+  Terms read_heads(int64_t layer) {
     const Seen& heads = walk_.block(layer).heads;
     const int64_t k = walk_.subject().config().heads, p = heads.value.cols() / k, n = heads.value.shape[1];
-    double sum = 0;
+    Terms sum;
     for (int64_t i = 0; i < n * k; ++i) {
       const int64_t begin = (row_ * n * k + i) * p;
       const double gives = dot_numbers(heads.value, begin, heads.grad, begin, p);
-      sum += gives;
+      sum.add(gives);
       if (gives != 0) out_.heads.push_back({{UnitKind::head, layer, i / k, i % k}, gives, gives});
     }
     return sum;
   }
 
-  double read_atoms(int64_t layer) {
+  Terms read_atoms(int64_t layer) {
     const Seen& code = walk_.block(layer).code;
     const int64_t m = code.value.cols(), n = code.value.shape[1];
-    double sum = 0;
+    Terms sum;
     visit_numbers(code.value.dtype, [&](auto zero) {
       using T = decltype(zero);
       const T *z = code.value.as<T>() + row_ * n * m, *g = code.grad.as<T>() + row_ * n * m;
       for (int64_t i = 0; i < n * m; ++i) {
         const double gives = double{z[i]} * double{g[i]};
-        sum += gives;
+        sum.add(gives);
         if (gives != 0) out_.atoms.push_back({{UnitKind::atom, layer, i / m, i % m}, z[i], gives});
       }
     });
     return sum;
   }
 
-  void add_cut(const std::string& at, double units, double stream, double biases) {
-    Cut cut{at, units, stream, biases, 0};
+  void add_cut(const std::string& at, const Terms& units, double stream, double biases) {
+    Cut cut{at, units.sum, stream, biases, units.size + std::abs(stream) + std::abs(biases), 0};
     const double off = std::abs(cut.sum() - out_.value);
     cut.residual = out_.value == 0 ? off : off / std::abs(out_.value);
     out_.cuts.push_back(cut);
@@ -132,6 +143,12 @@ class Explainer {
 double Explanation::residual() const {
   double worst = 0;
   for (const Cut& cut : cuts) worst = std::max(worst, cut.residual);
+  return worst;
+}
+
+double Explanation::off() const {
+  double worst = 0;
+  for (const Cut& cut : cuts) worst = std::max(worst, cut.off(value));
   return worst;
 }
 

@@ -5,8 +5,10 @@
 //   blocks.L.heads   outputs of the heads of block L + the stream beside them + the biases behind them
 //   blocks.L.atoms   atoms of block L + the stream beside them, where there is one, + the biases behind them
 //   head.in          what the head reads + the biases behind it
-// each summed in double. residual = |sum - t| / |t|, t as the forward computed it.
+// each summed in double. residual = |sum - t| / |t|, t as the forward computed it. Where large terms cancel, t itself is
+// known to the rounding of its terms only: off = |sum - t| / sum of |terms| says how well the sum holds as a sum.
 #pragma once
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +25,10 @@ struct Part {
 
 struct Cut {
   std::string at;
-  double units = 0, stream = 0, biases = 0, residual = 0;
+  double units = 0, stream = 0, biases = 0;
+  double size = 0;  ///< sum of the absolute terms, heads and atoms one by one
+  double residual = 0;
+  double off(double target) const { return std::abs(sum() - target) / size; }
   double sum() const { return units + stream + biases; }
 };
 
@@ -36,8 +41,9 @@ struct Explanation {
   std::vector<Part> heads, atoms;         ///< all that give something, the most first
   std::vector<std::pair<std::string, double>> biases;
   std::vector<Cut> cuts;
-  /// The largest residual of a cut.
+  /// The largest of a cut: |sum - t| / |t|, and |sum - t| / sum of |terms|.
   double residual() const;
+  double off() const;
 };
 
 /// Of one row of the walk's batch.

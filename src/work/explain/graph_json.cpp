@@ -146,6 +146,7 @@ class GraphWriter {
                       {"units", c.units},
                       {"stream", c.stream},
                       {"biases", c.biases},
+                      {"size", c.size},
                       {"sum", c.sum()},
                       {"residual", c.residual}});
     for (std::size_t i = 0; i < e_.tokens.size(); ++i)
@@ -171,6 +172,7 @@ class GraphWriter {
             {"options", {{"top", x_.options.top}}},
             {"meaning", meaning_of_units(config_)},
             {"residual", e_.residual()},
+            {"off", e_.off()},
             {"edge_residual", g_.all.residual()},
             {"influence_reaching_input", g_.reached},
             {"error_nodes", 0},
