@@ -1,6 +1,9 @@
 // crate explain: why this output. What every token, head, atom and bias gave to it, and that it adds up.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
@@ -11,7 +14,7 @@ namespace crate::cli {
 namespace {
 
 struct Options : Common {
-  std::string model, prompt, target, contrast, out;
+  std::string model, prompt, image, target, contrast, out;
   std::vector<int32_t> prompt_tokens;
   GraphOptions graph;
   int64_t rows = 10;
@@ -19,49 +22,39 @@ struct Options : Common {
   int64_t checked = 20;
 };
 
-int64_t token_named(const std::string& text, const Tokenizer& tokenizer, const char* option) {
-  if (text.size() > 1 && text[0] == '#' && text.find_first_not_of("0123456789", 1) == std::string::npos)
-    return std::stoll(text.substr(1, 12));
-  const std::vector<int32_t> tokens = tokenizer.encode(text);
-  require(tokens.size() == 1, "{} must be one token, but '{}' is {}: {}; give one of them as #NUMBER", option, text,
-          tokens.size(), fmt::join(tokens, " "));
-  return tokens[0];
+/// The heads and atoms that give most.
+std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
+  std::vector<Part> parts = e.heads;
+  parts.insert(parts.end(), e.atoms.begin(), e.atoms.end());
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
+  parts.resize(std::min(parts.size(), static_cast<std::size_t>(count)));
+  return parts;
 }
 
-Target target_of(const Options& o, const Tokenizer& tokenizer, Family family) {
-  Target target;
-  if (o.target.starts_with("blocks.")) {
-    require(o.contrast.empty(), "--contrast needs a token as target, not a unit");
-    target.is_unit = true;
-    target.unit = unit_of(o.target, family);
-    return target;
+Input input_of(const Options& o, Device& device) {
+  auto model = load_model(device, o.model);
+  if (!o.image.empty()) {
+    require(o.prompt.empty() && o.prompt_tokens.empty(), "give --image or --prompt, not both");
+    return image_input(std::move(model), o.model, load_image(o.image), o.image);
   }
-  if (!o.target.empty()) target.score = token_named(o.target, tokenizer, "--target");
-  if (!o.contrast.empty()) target.contrast = token_named(o.contrast, tokenizer, "--contrast");
-  return target;
+  require(!is_image(model->config().family), "{} reads images: give --image FILE", o.model);
+  return text_input(std::move(model), o.model,
+                    o.prompt_tokens.empty() ? tokenizer_of(o.model)->encode(o.prompt) : o.prompt_tokens);
 }
 
 void run(const Options& o) {
   Device device(o.device_options());
-  const auto model = load_model(device, o.model);
-  const auto tokenizer = tokenizer_of(o.model);
-  const std::vector<int32_t> tokens = o.prompt_tokens.empty() ? tokenizer->encode(o.prompt) : o.prompt_tokens;
-  require(!tokens.empty(), "nothing to explain: --prompt is empty");
-  const LanguageSubject subject(*model, tokens);
-  const Walk walk(subject, {target_of(o, *tokenizer, model->config().family)});
-  const Labels labels = labels_of(*tokenizer, tokens);
-  const ExplainedText explained = explain_text(walk, tokens, o.graph, provenance_of(o.model, o.device), labels);
+  const Input input = input_of(o, device);
+  const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
+  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
   const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (!o.out.empty()) write_atomically(o.out, document);
   if (o.json) return fmt::print("{}", document), void();
-  print_explanation(walk, explained, labels, o.rows);
+  print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
-    std::vector<Part> parts = explained.explanation.heads;
-    parts.insert(parts.end(), explained.explanation.atoms.begin(), explained.explanation.atoms.end());
-    std::stable_sort(parts.begin(), parts.end(),
-                     [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
-    parts.resize(std::min(parts.size(), static_cast<std::size_t>(o.checked)));
-    print_ablations(ablate(walk, explained.explanation, parts), model->config().family);
+    const auto parts = largest_parts(explained.explanation, o.checked);
+    print_ablations(ablate(walk, explained.explanation, parts), input.model->config().family);
   }
   if (!o.out.empty()) fmt::print("\nwrote {}\n", o.out);
 }

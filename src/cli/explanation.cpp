@@ -44,7 +44,7 @@ void print_sources(const Explanation& e, const Labels& labels, std::size_t rows)
   std::vector<double> both(e.tokens.size());
   std::transform(e.tokens.begin(), e.tokens.end(), e.positions.begin(), both.begin(), std::plus<>());
   const auto order = by_size(both);
-  fmt::print("\n{}\n", bold("source tokens (with their positions)"));
+  fmt::print("\n{}\n", bold("input, with its positions"));
   const std::size_t count = std::min(rows, order.size());
   double rest = total(both);
   for (std::size_t i = 0; i < count; ++i) {
@@ -62,7 +62,8 @@ std::string looked_at(const Walk& walk, const Explanation& e, const Unit& head, 
   std::string out;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, order.size()); ++i) {
     if (from[order[i]] == 0) break;
-    out += fmt::format("{}{} ({:+.3f})", out.empty() ? "" : ", ", place(labels, static_cast<int64_t>(order[i])), from[order[i]]);
+    out += fmt::format("{}{} ({:+.3f})", out.empty() ? "" : ", ", place(labels, static_cast<int64_t>(order[i])),
+                       from[order[i]]);
   }
   return out;
 }
@@ -76,9 +77,9 @@ void print_heads(const Walk& walk, const Explanation& e, const Labels& labels, s
       rest += part.gives;
       continue;
     }
-    fmt::print("  {:>10.4f}  {}  block {} head {} at {}: {}\n", part.gives, bar_of(part.gives, std::abs(e.heads[0].gives)),
-               part.unit.layer, part.unit.index, place(labels, part.unit.position),
-               looked_at(walk, e, part.unit, labels));
+    fmt::print("  {:>10.4f}  {}  block {} head {} at {}: {}\n", part.gives,
+               bar_of(part.gives, std::abs(e.heads[0].gives)), part.unit.layer, part.unit.index,
+               place(labels, part.unit.position), looked_at(walk, e, part.unit, labels));
   }
   if (e.heads.size() > rows) fmt::print("  {:>10.4f}  {} others\n", rest, e.heads.size() - rows);
 }
@@ -100,18 +101,20 @@ void print_atoms(const Explanation& e, const Labels& labels, std::size_t rows, c
   if (e.atoms.size() > rows) fmt::print("  {:>10.4f}  {} others\n", rest, e.atoms.size() - rows);
 }
 
-void print_sums(const ExplainedText& x) {
+void print_sums(const ExplainedInput& x) {
   const Explanation& e = x.explanation;
-  fmt::print("\n{}\n  {:<18} {:>12} {:>12} {:>12} {:>12} {:>10}\n", bold("it adds up"), "cut", "units", "stream", "biases",
-             "sum", "residual");
+  fmt::print("\n{}\n  {:<18} {:>12} {:>12} {:>12} {:>12} {:>10}\n", bold("it adds up"), "cut", "units", "stream",
+             "biases", "sum", "residual");
   for (const Cut& c : e.cuts)
-    fmt::print("  {:<18} {:>12.5f} {:>12.5f} {:>12.5f} {:>12.5f} {:>10.1e}\n", c.at, c.units, c.stream, c.biases, c.sum(),
-               c.residual);
+    fmt::print("  {:<18} {:>12.5f} {:>12.5f} {:>12.5f} {:>12.5f} {:>10.1e}\n", c.at, c.units, c.stream, c.biases,
+               c.sum(), c.residual);
   const auto kept = std::count(x.graph.keep.begin(), x.graph.keep.end(), 1);
   const auto links = std::count(x.graph.keep_edge.begin(), x.graph.keep_edge.end(), 1);
-  fmt::print("  largest residual {:.1e} of the target, {:.1e} of what is summed; graph of {} units and {} effects ({} before pruning), effects into a unit sum to "
-             "it to {:.1e}; no error nodes\n",
-             e.residual(), e.off(), kept, links, x.graph.all.edges.size(), x.graph.all.residual());
+  fmt::print(
+      "  largest residual {:.1e} of the target, {:.1e} of what is summed; graph of {} units and {} effects ({} before "
+      "pruning), effects into a unit sum to "
+      "it to {:.1e}; no error nodes\n",
+      e.residual(), e.off(), kept, links, x.graph.all.edges.size(), x.graph.all.residual());
 }
 
 }  // namespace
@@ -160,30 +163,32 @@ Provenance provenance_of(const std::string& model_folder, const std::string& dev
   return {path.filename().string(), directory.hash("model.safetensors"), directory.hash("config.json"), device};
 }
 
-ExplainedText explain_text(const Walk& walk, const std::vector<int32_t>& tokens, const GraphOptions& options,
-                           const Provenance& provenance, const Labels& labels) {
-  ExplainedText out{explain(walk, 0), {}, {}};
+ExplainedInput explain_input(const Walk& walk, const Input& input, const GraphOptions& options,
+                             const Provenance& provenance) {
+  ExplainedInput out{explain(walk, 0), {}, {}};
   out.graph = graph_of(edges_among(walk, out.explanation, units_of(walk, out.explanation, options.top)),
                        options.node_threshold, options.edge_threshold);
-  out.document = to_json({walk, out.explanation, out.graph, options}, provenance, labels, {{"tokens", tokens}});
+  out.document = to_json({walk, out.explanation, out.graph, options}, provenance, input.labels, input.recorded);
   return out;
 }
 
-void print_explanation(const Walk& walk, const ExplainedText& explained, const Labels& labels, int64_t rows) {
+void print_explanation(const Walk& walk, const ExplainedInput& explained, const Labels& labels, int64_t rows) {
   const Explanation& e = explained.explanation;
   const ModelConfig& config = walk.subject().config();
   const auto count = static_cast<std::size_t>(rows);
   if (e.target.is_unit) {
     fmt::print("{} = {:.6f}\n", name_of(e.unit, config.family), e.value);
   } else {
-    fmt::print("logit of '{}' after {}", labels.score(e.target.score), place(labels, e.target.position));
+    fmt::print("logit of '{}'", labels.score(e.target.score));
+    if (!is_image(config.family)) fmt::print(" after {}", place(labels, e.target.position));
     if (e.target.contrast >= 0) fmt::print(", less that of '{}'", labels.score(e.target.contrast));
     fmt::print(" = {:.6f}   probability {:.4f}\n", e.value, e.probability);
   }
-  fmt::print("{} units: {}\n", name_of(config.family), meaning_of_units(config));
+  const UnitMeaning meaning = meaning_of_units(config);
+  fmt::print("{}: {} {}\n", name_of(config.family), meaning.what, meaning.exactness);
   print_sources(e, labels, count);
   print_heads(walk, e, labels, count);
-  print_atoms(e, labels, count, is_white_box(config.family) ? "atom" : "neuron");
+  print_atoms(e, labels, count, meaning.name.c_str());
   double biases = 0;
   for (const auto& bias : e.biases) biases += bias.second;
   fmt::print("\n{}\n  {:>10.4f}  all together\n", bold("biases"), biases);
@@ -200,7 +205,8 @@ void print_ablations(const std::vector<Ablation>& ablations, Family family) {
 }
 
 std::string line_of(const Explanation& e, const Labels& labels) {
-  std::string out = fmt::format("'{}'  logit {:.3f} p {:.3f}  from", labels.score(e.target.score), e.value, e.probability);
+  std::string out =
+      fmt::format("'{}'  logit {:.3f} p {:.3f}  from", labels.score(e.target.score), e.value, e.probability);
   const auto order = by_size(e.tokens);
   for (std::size_t i = 0; i < std::min<std::size_t>(3, order.size()); ++i)
     out += fmt::format(" {} ({:+.2f})", place(labels, static_cast<int64_t>(order[i])), e.tokens[order[i]]);
@@ -208,7 +214,8 @@ std::string line_of(const Explanation& e, const Labels& labels) {
   for (std::size_t i = 0; i < std::min<std::size_t>(3, e.atoms.size()); ++i) {
     const Unit& u = e.atoms[i].unit;
     const std::string name = labels.atom ? labels.atom(u.layer, u.index) : "";
-    out += fmt::format(" {}.{}@{}{} ({:+.2f})", u.layer, u.index, u.position, name.empty() ? "" : " " + name, e.atoms[i].gives);
+    out += fmt::format(" {}.{}@{}{} ({:+.2f})", u.layer, u.index, u.position, name.empty() ? "" : " " + name,
+                       e.atoms[i].gives);
   }
   return out + fmt::format("  residual {:.1e}", e.residual());
 }
@@ -223,16 +230,11 @@ nlohmann::json summary_of(const Explanation& e, const Labels& labels, Family fam
   };
   double biases = 0;
   for (const auto& bias : e.biases) biases += bias.second;
-  return {{"token", e.target.score},
-          {"text", labels.score(e.target.score)},
-          {"position", e.target.position},
-          {"logit", e.value},
-          {"probability", e.probability},
-          {"tokens", e.tokens},
-          {"positions", e.positions},
-          {"heads", parts(e.heads)},
-          {"atoms", parts(e.atoms)},
-          {"biases", biases},
+  return {{"token", e.target.score},       {"text", labels.score(e.target.score)},
+          {"position", e.target.position}, {"logit", e.value},
+          {"probability", e.probability},  {"tokens", e.tokens},
+          {"positions", e.positions},      {"heads", parts(e.heads)},
+          {"atoms", parts(e.atoms)},       {"biases", biases},
           {"residual", e.residual()}};
 }
 

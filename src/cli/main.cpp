@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
                     &crate::cli::add_info, &crate::cli::add_import, &crate::cli::add_export, &crate::cli::add_data,
                     &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_explain,
                     &crate::cli::add_verify}) {
+                    &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_measure,
+                    &crate::cli::add_steer, &crate::cli::add_edit}) {
     add(app);
   }
   try {

@@ -26,14 +26,15 @@ void run(const Options& o) {
           "{} explains another model: weights {:.12} and configuration {:.12}, but {} has {:.12} and {:.12}", o.file,
           file.weights_hash, file.config_hash, o.model, provenance.weights_hash, provenance.config_hash);
   Device device({.kind = device_kind(file.device)});
-  const auto model = load_model(device, o.model);
-  const auto tokenizer = tokenizer_of(o.model);
-  const LanguageSubject subject(*model, file.tokens);
+  auto model = load_model(device, o.model);
+  require(model->config().family == file.family, "{} explains a {}, but {} is a {}", o.file, name_of(file.family),
+          o.model, name_of(model->config().family));
+  const Input input = is_image(file.family) ? image_input(std::move(model), o.model, file.image, file.image_name)
+                                            : text_input(std::move(model), o.model, file.tokens);
   Target target = file.target;
-  if (target.is_unit) target.unit = unit_of(file.target_unit, model->config().family);
-  const Walk walk(subject, {target});
-  const ExplainedText again =
-      explain_text(walk, file.tokens, file.options, provenance, labels_of(*tokenizer, file.tokens));
+  if (target.is_unit) target.unit = unit_of(file.target_unit, file.family);
+  const Walk walk(*input.subject, {target});
+  const ExplainedInput again = explain_input(walk, input, file.options, provenance);
   const Tolerance tolerance = device.kind() == DeviceKind::ref ? Tolerance{1e-9, 1e-11} : Tolerance{1e-4, 2e-6};
   const Verification v = compare_graphs(file.document, again.document, tolerance);
   if (o.json) {

@@ -86,7 +86,7 @@ class EdgeFinder {
   const Subject& subject_;
   Network network_;
   Device& device_;
-  int64_t row_, n_, d_, k_, m_;
+  int64_t row_, n_, d_, k_, p_, m_;
   Edges out_;
   std::vector<std::vector<Edge>> found_;                  // one a unit: the edges into it
   std::vector<int32_t> places_;                           // of every unit there is: its place in the list, or -1
@@ -100,9 +100,10 @@ EdgeFinder::EdgeFinder(const Walk& walk, const Explanation& explanation, std::ve
       network_(subject_),
       device_(subject_.device()),
       row_(explanation.row),
-      n_(walk.block(0).z_pre.value.shape[1]),
+      n_(walk.positions()),
       d_(subject_.config().dim),
       k_(subject_.config().heads),
+      p_(subject_.config().head_dim()),
       m_(walk.block(0).code.value.cols()) {
   std::sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
     const auto key = [](const Unit& u) { return std::tuple(u.layer, u.kind, u.position, u.index); };
@@ -193,7 +194,7 @@ void EdgeFinder::into_atoms(int64_t layer) {
     std::memcpy(rows.row_slice(r, r + 1).data, z_mid.row_slice(row_ * n_ + position, row_ * n_ + position + 1).data,
                 bytes);
   }
-  subject_.second_half(run, layer, rows);
+  subject_.blocks().second_half(run, layer, rows);
   const Tensor d_code = run.seed_grad(tap.code).to;
   std::memset(d_code.data, 0, d_code.bytes());
   for (int64_t r = 0; r < count; ++r)
@@ -221,7 +222,6 @@ void EdgeFinder::into_heads(int64_t layer) {
 Readers EdgeFinder::head_readers(int64_t layer, const std::vector<std::size_t>& heads) {
   const BlockSeen& seen = walk_.block(layer);
   const BlockWeights& w = network_.block(layer);
-  const int64_t p = d_ / k_;
   std::vector<double> inverse(static_cast<std::size_t>(n_));
   for (int64_t j = 0; j < n_; ++j) {
     const auto z = numbers_of(seen.z_pre.value, (row_ * n_ + j) * d_, d_);
@@ -231,20 +231,21 @@ Readers EdgeFinder::head_readers(int64_t layer, const std::vector<std::size_t>& 
     inverse[static_cast<std::size_t>(j)] = 1 / std::sqrt(variance + subject_.config().norm_eps);
   }
   const auto count = static_cast<int64_t>(heads.size());
-  const Matrix wide(device_, count, d_);  // a head's gradient in its own columns, 0 elsewhere
+  const Matrix wide(device_, count, k_ * p_);  // a head's gradient in its own columns, 0 elsewhere
   std::memset(wide->data, 0, wide->bytes());
   Readers readers{Matrix(device_, count, d_), {}};
   const Tensor& to = *readers.directions;
   for (int64_t r = 0; r < count; ++r) {
     const Unit& u = out_.units[heads[static_cast<std::size_t>(r)]];
     const auto g = network_.value_gradient(seen, row_, u);
-    for (int64_t c = 0; c < p; ++c) set_number(*wide, r * d_ + u.index * p + c, g[static_cast<std::size_t>(c)]);
+    for (int64_t c = 0; c < p_; ++c) set_number(*wide, (r * k_ + u.index) * p_ + c, g[static_cast<std::size_t>(c)]);
   }
   gemm(device_, {.a = *wide, .b = w.u, .c = to});
   for (int64_t r = 0; r < count; ++r) {
     const std::size_t place = heads[static_cast<std::size_t>(r)];
     const Unit& u = out_.units[place];
-    const double biases = dot_numbers(to, r * d_, w.norm1_shift, 0, d_) + dot_numbers(*wide, r * d_, w.u_bias, 0, d_);
+    const double biases =
+        dot_numbers(to, r * d_, w.norm1_shift, 0, d_) + dot_numbers(*wide, r * k_ * p_, w.u_bias, 0, k_ * p_);
     auto c = numbers_of(to, r * d_, d_);
     for (int64_t j = 0; j < d_; ++j) c[static_cast<std::size_t>(j)] *= number_at(w.norm1_scale, j);
     const double mean = std::accumulate(c.begin(), c.end(), 0.0) / static_cast<double>(d_);
@@ -349,21 +350,24 @@ void EdgeFinder::meet_atoms(const Readers& readers, int64_t layer) {
 void EdgeFinder::meet_heads(const Readers& readers, int64_t layer) {
   const BlockWeights& w = network_.block(layer);
   const Matrix directions = scaled(*readers.directions, w.gamma1);
-  const Matrix effects(device_, directions->rows(), d_);
-  gemm(device_, {.a = *directions, .b = w.w, .c = *effects, .b_is_weight = true});
+  const Matrix effects(device_, directions->rows(), k_ * p_);
+  if (w.w)
+    gemm(device_, {.a = *directions, .b = w.w, .c = *effects, .b_is_weight = true});
+  else
+    std::memcpy(effects->data, directions->data, directions->bytes());
   meet_bias(readers, *directions, w.w_bias);
   const Tensor& heads = walk_.block(layer).heads.value;
-  const int64_t p = d_ / k_;
   for_readings(readers, [&](const Reading& r) {
     for (int64_t h = 0; h < k_; ++h) {
-      const double effect = dot_numbers(*effects, r.row * d_ + h * p, heads, (row_ * n_ + r.position) * d_ + h * p, p);
+      const double effect =
+          dot_numbers(*effects, (r.row * k_ + h) * p_, heads, ((row_ * n_ + r.position) * k_ + h) * p_, p_);
       meet(r.to, place_of({UnitKind::head, layer, r.position, h}), r.factor * effect);
     }
   });
 }
 
 void EdgeFinder::meet_sources(const Readers& readers) {
-  const std::vector<Source> sources = subject_.sources(row_);
+  const std::vector<Source> sources = subject_.sources(row_, walk_.patches().value);
   std::vector<std::vector<const Source*>> at(static_cast<std::size_t>(n_));
   for (const Source& source : sources) at[static_cast<std::size_t>(source.position)].push_back(&source);
   for_readings(readers, [&](const Reading& r) {

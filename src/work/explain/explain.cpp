@@ -27,8 +27,10 @@ double given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
 
 /// A sum, and that of the absolute terms.
 struct Terms {
+  std::size_t count = 0;
   double sum = 0, size = 0;
   void add(double x) {
+    count += x != 0 ? 1 : 0;
     sum += x;
     size += std::abs(x);
   }
@@ -67,13 +69,15 @@ class Explainer {
 
  private:
   void read_constants() {
-    const auto n = static_cast<std::size_t>(walk_.subject().positions());
+    const auto n = static_cast<std::size_t>(walk_.positions());
     out_.tokens.assign(n, 0);
     out_.positions.assign(n, 0);
     std::map<std::string, double> biases;
+    const Seen& patches = walk_.patches();
     for (const Constant& c : walk_.constants()) {
       const auto rows = rows_of(c, walk_, row_);
-      if (c.name == "embed.tokens")
+      if (patches && c.node < patches.nodes) continue;  // inside the patches
+      if (c.name == "embed.tokens" || c.name == "embed.cls")
         std::copy(rows.begin(), rows.end(), out_.tokens.begin());
       else if (c.name == "embed.pos")
         std::copy(rows.begin(), rows.end(), out_.positions.begin());
@@ -81,6 +85,12 @@ class Explainer {
         biases[c.name] += total(rows);
     }
     out_.biases.assign(biases.begin(), biases.end());
+    if (!patches.grad) return;
+    const int64_t count = patches.value.shape[1], d = patches.value.cols();
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t at = (row_ * count + i) * d;
+      out_.tokens[n - static_cast<std::size_t>(count - i)] = dot_numbers(patches.value, at, patches.grad, at, d);
+    }
   }
 
   void read_block(int64_t i) {
@@ -127,7 +137,7 @@ class Explainer {
   }
 
   void add_cut(const std::string& at, const Terms& units, double stream, double biases) {
-    Cut cut{at, units.sum, stream, biases, units.size + std::abs(stream) + std::abs(biases), 0};
+    Cut cut{at, units.count, units.sum, stream, biases, units.size + std::abs(stream) + std::abs(biases), 0};
     const double off = std::abs(cut.sum() - out_.value);
     cut.residual = out_.value == 0 ? off : off / std::abs(out_.value);
     out_.cuts.push_back(cut);

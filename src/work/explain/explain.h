@@ -1,12 +1,13 @@
 // explain: what every part of a network gave to one of its outputs, and that the parts add up.
 //
 // With patterns, scales, active sets and gates held (run/run.h, frozen), a target t is a sum over any complete cut:
-//   embed            tokens + positions + every bias of the network
+//   embed            tokens + positions + every bias of the network; an image's token is its embedded patch, the biases
+//                    of that embedding included, or the class token
 //   blocks.L.heads   outputs of the heads of block L + the stream beside them + the biases behind them
 //   blocks.L.atoms   atoms of block L + the stream beside them, where there is one, + the biases behind them
 //   head.in          what the head reads + the biases behind it
-// each summed in double. residual = |sum - t| / |t|, t as the forward computed it. Where large terms cancel, t itself is
-// known to the rounding of its terms only: off = |sum - t| / sum of |terms| says how well the sum holds as a sum.
+// each summed in double. residual = |sum - t| / |t|, t as the forward computed it. Where large terms cancel, t itself
+// is known to the rounding of its terms only: off = |sum - t| / sum of |terms| says how well the sum holds as a sum.
 #pragma once
 #include <cmath>
 #include <string>
@@ -25,6 +26,7 @@ struct Part {
 
 struct Cut {
   std::string at;
+  std::size_t parts = 0;  ///< heads, atoms or sources that give something
   double units = 0, stream = 0, biases = 0;
   double size = 0;  ///< sum of the absolute terms, heads and atoms one by one
   double residual = 0;

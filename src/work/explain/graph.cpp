@@ -82,7 +82,8 @@ std::vector<Unit> units_of(const Walk& walk, const Explanation& explanation, int
   parts.resize(std::min(parts.size(), static_cast<std::size_t>(top)));
   std::vector<Unit> units;
   for (const Part& p : parts) units.push_back(p.unit);
-  for (const Source& s : walk.subject().sources(explanation.row)) units.push_back({s.kind, -1, s.position, s.index});
+  for (const Source& s : walk.subject().sources(explanation.row, walk.patches().value))
+    units.push_back({s.kind, -1, s.position, s.index});
   return units;
 }
 

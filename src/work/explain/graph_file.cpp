@@ -72,7 +72,8 @@ void check_graph(const Reader& top) {
       if (std::string_view(name) == "nodes") {
         entry.in("node_id").text();
         entry.in("activation").number();
-        entry.in("crate").in("unit").text();
+        entry.in("contribution").number();
+        entry.in("site").text();
       } else {
         entry.in("source").text();
         entry.in("target").text();
@@ -82,7 +83,39 @@ void check_graph(const Reader& top) {
   }
 }
 
+constexpr std::string_view digits64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr int64_t largest_image = int64_t{1} << 22;  // pixels: what a model reads is small
+
 }  // namespace
+
+std::string text_of_image(const Image& image) {
+  const std::vector<std::byte> png = encode_png(image);
+  std::string out;
+  for (std::size_t i = 0; i < png.size(); i += 3) {
+    uint32_t group = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (i + k < png.size() ? static_cast<uint32_t>(png[i + k]) : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += i + k <= png.size() ? digits64[group >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+Image image_of_text(std::string_view text, const std::string& where) {
+  std::vector<std::byte> png;
+  uint32_t group = 0;
+  int bits = 0;
+  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  for (const char c : text) {
+    const std::size_t digit = digits64.find(c);
+    require(digit != std::string_view::npos, "[explain] {}: the input image is no base64", where);
+    group = group << 6 | static_cast<uint32_t>(digit);
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    png.push_back(static_cast<std::byte>(group >> bits & 255));
+  }
+  return decode_image(png, where, {.pixels = largest_image});
+}
 
 GraphFile parse_graph_file(std::string_view text, const std::string& where) {
   GraphFile file;
@@ -91,21 +124,28 @@ GraphFile parse_graph_file(std::string_view text, const std::string& where) {
   const Reader metadata = top.in("metadata"), ours = metadata.in("crate"), target = ours.in("target");
   const int64_t format = ours.in("format").whole(1 << 20);
   require(format == 1, "[explain] {}: format {} is not known here, only 1", where, format);
-  file.weights_hash = ours.in("model").in("weights_sha256").text();
-  file.config_hash = ours.in("model").in("config_sha256").text();
+  file.weights_hash = ours.in("model_sha256").text();
+  file.config_hash = ours.in("config_sha256").text();
   file.device = ours.in("device").text();
-  const Reader tokens = ours.in("input").in("tokens");
-  const std::size_t count = tokens.list().size();
-  for (std::size_t i = 0; i < count; ++i) file.tokens.push_back(static_cast<int32_t>(tokens.at(i).whole(INT32_MAX)));
-  require(!file.tokens.empty(), "[explain] {}: the input holds no tokens", where);
+  file.family = family_of(ours.in("family").text());
+  const Reader input = ours.in("input");
+  if (is_image(file.family)) {
+    file.image = image_of_text(input.in("image_png").text(), where);
+    file.image_name = input.in("name").text();
+  } else {
+    const Reader tokens = input.in("tokens");
+    const std::size_t count = tokens.list().size();
+    for (std::size_t i = 0; i < count; ++i) file.tokens.push_back(static_cast<int32_t>(tokens.at(i).whole(INT32_MAX)));
+    require(!file.tokens.empty(), "[explain] {}: the input holds no tokens", where);
+  }
   target.in("value").number();
   if (target.has("score")) {
     file.target.position = target.in("position").whole(INT32_MAX);
     file.target.score = target.in("score").whole(INT32_MAX);
-    if (target.has("contrast")) file.target.contrast = target.in("contrast").whole(INT32_MAX);
+    if (target.has("contrast_score")) file.target.contrast = target.in("contrast_score").whole(INT32_MAX);
   } else {
     file.target.is_unit = true;
-    file.target_unit = target.in("unit").text();
+    file.target_unit = target.in("site").text();
   }
   file.options.top = ours.in("options").in("top").whole(1 << 20);
   file.options.node_threshold = metadata.in("node_threshold").number();

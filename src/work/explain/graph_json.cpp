@@ -18,7 +18,8 @@ class GraphWriter {
         g_(x.graph),
         config_(x.walk.subject().config()),
         provenance_(provenance),
-        labels_(labels) {}
+        labels_(labels),
+        meaning_(meaning_of_units(config_)) {}
 
   json write(const json& input) const {
     json nodes = json::array(), links = json::array();
@@ -46,35 +47,25 @@ class GraphWriter {
  private:
   std::string name(const Unit& u) const { return name_of(u, config_.family); }
 
-  /// Rows of the drawing: E, then the heads and the atoms of each block, then the target.
-  std::string row_of(const Unit& u) const {
-    switch (u.kind) {
-      case UnitKind::token:
-      case UnitKind::position:
-        return "E";
-      case UnitKind::head:
-        return std::to_string(2 * u.layer);
-      case UnitKind::atom:
-        return std::to_string(2 * u.layer + 1);
-      case UnitKind::logit:
-        return std::to_string(2 * config_.layers);
-    }
-    return {};
+  std::string layer_of(const Unit& u) const {
+    if (u.kind == UnitKind::token || u.kind == UnitKind::position) return "E";
+    return std::to_string(u.kind == UnitKind::logit ? config_.layers : u.layer);
   }
+  /// "L_F_P" as circuit-tracer writes it; a head is told from an atom of its block by an h.
   std::string id(const Unit& u) const {
     if (u.kind == UnitKind::position) return fmt::format("E_pos_{}", u.position);
-    return fmt::format("{}_{}_{}", row_of(u), u.index, u.position);
+    return fmt::format("{}_{}{}_{}", layer_of(u), u.kind == UnitKind::head ? "h" : "", u.index, u.position);
   }
   std::string type_of(const Unit& u) const {
     switch (u.kind) {
       case UnitKind::token:
-        return "embedding";
+        return is_image(config_.family) ? "patch" : "embedding";
       case UnitKind::position:
         return "position";
       case UnitKind::head:
         return "attention head";
       case UnitKind::atom:
-        return is_white_box(config_.family) ? "atom" : "neuron";
+        return meaning_.name;
       case UnitKind::logit:
         return "logit";
     }
@@ -111,15 +102,13 @@ class GraphWriter {
     const Unit& u = g_.all.units[i];
     const Inflow& in = g_.all.inflows[i];
     const bool last = i + 1 == g_.keep.size();
-    json ours = {{"unit", name(u)}, {"gives", g_.all.gives[i]}, {"influence", g_.influence[i]}};
-    if (u.kind == UnitKind::head || u.kind == UnitKind::atom) ours["block"] = u.layer;
+    json ours = {{"influence", g_.influence[i]}};
     if (u.kind != UnitKind::token && u.kind != UnitKind::position) {
-      ours["value"] = in.value;
       ours["unlisted"] = in.rest;
       ours["biases"] = in.biases;
     }
     return {{"node_id", id(u)},           {"feature", u.index},
-            {"layer", row_of(u)},         {"ctx_idx", u.position},
+            {"layer", layer_of(u)},       {"ctx_idx", u.position},
             {"feature_type", type_of(u)}, {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
             {"is_target_logit", last},    {"run_idx", 0},
             {"reverse_ctx_idx", 0},       {"jsNodeId", fmt::format("{}_{}-{}", row_of(u), u.index, u.position)},
@@ -129,20 +118,23 @@ class GraphWriter {
 
   json target() const {
     const Target& t = e_.target;
-    json out = {{"unit", name(e_.unit)}, {"value", e_.value}};
+    json out = {{"site", name(e_.unit)}, {"value", e_.value}, {"text", label(e_.unit)}};
     if (t.is_unit) return out;
-    out.update({{"position", t.position},
-                {"score", t.score},
-                {"text", labels_.score(t.score)},
-                {"probability", e_.probability}});
-    if (t.contrast >= 0) out.update({{"contrast", t.contrast}, {"contrast_text", labels_.score(t.contrast)}});
+    out["position"] = t.position;
+    out["score"] = t.score;
+    out["text"] = labels_.score(t.score);
+    out["probability"] = e_.probability;
+    if (t.contrast < 0) return out;
+    out["contrast"] = labels_.score(t.contrast);
+    out["contrast_score"] = t.contrast;
     return out;
   }
 
   json ours(const json& input) const {
     json cuts = json::array(), sources = json::array(), heads = json::array(), biases = json::array();
     for (const Cut& c : e_.cuts)
-      cuts.push_back({{"at", c.at},
+      cuts.push_back({{"name", c.at},
+                      {"parts", c.parts},
                       {"units", c.units},
                       {"stream", c.stream},
                       {"biases", c.biases},
@@ -150,30 +142,32 @@ class GraphWriter {
                       {"sum", c.sum()},
                       {"residual", c.residual}});
     for (std::size_t i = 0; i < e_.tokens.size(); ++i)
-      sources.push_back(
-          {{"text", input_at(static_cast<int64_t>(i))}, {"gives", e_.tokens[i]}, {"position_gives", e_.positions[i]}});
+      sources.push_back({{"text", input_at(static_cast<int64_t>(i))},
+                         {"contribution", e_.tokens[i]},
+                         {"of_position", e_.positions[i]}});
     for (std::size_t i = 0; i < std::min(heads_with_sources, e_.heads.size()); ++i)
-      heads.push_back({{"unit", name(e_.heads[i].unit)},
-                       {"gives", e_.heads[i].gives},
+      heads.push_back({{"site", name(e_.heads[i].unit)},
+                       {"contribution", e_.heads[i].gives},
                        {"from", sources_of(x_.walk, e_.row, e_.heads[i].unit)}});
-    for (const auto& [bias, gives] : e_.biases) biases.push_back({{"name", bias}, {"gives", gives}});
+    for (const auto& [bias, gives] : e_.biases) biases.push_back({{"name", bias}, {"contribution", gives}});
     return {{"format", 1},
-            {"model",
-             {{"weights_sha256", provenance_.weights_hash},
-              {"config_sha256", provenance_.config_hash},
-              {"family", name_of(config_.family)},
-              {"layers", config_.layers},
-              {"dim", config_.dim},
-              {"heads", config_.heads},
-              {"atoms", config_.n_atoms()}}},
+            {"model", provenance_.model},
+            {"model_sha256", provenance_.weights_hash},
+            {"config_sha256", provenance_.config_hash},
+            {"family", name_of(config_.family)},
+            {"layers", config_.layers},
+            {"dim", config_.dim},
             {"device", provenance_.device},
             {"input", input},
             {"target", target()},
             {"options", {{"top", x_.options.top}}},
-            {"meaning", meaning_of_units(config_)},
+            {"unit_name", meaning_.name},
+            {"unit", meaning_.what},
+            {"exactness", meaning_.exactness},
+            {"sum", e_.cuts.empty() ? 0.0 : e_.cuts.front().sum()},
             {"residual", e_.residual()},
             {"off", e_.off()},
-            {"edge_residual", g_.all.residual()},
+            {"effects_residual", g_.all.residual()},
             {"influence_reaching_input", g_.reached},
             {"error_nodes", 0},
             {"cuts", cuts},
@@ -199,6 +193,7 @@ class GraphWriter {
   const ModelConfig& config_;
   const Provenance& provenance_;
   const Labels& labels_;
+  UnitMeaning meaning_;
 };
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace crate {
 Network::Network(const Subject& subject) : heads_(subject.config().heads), exclusive_(subject.config().exclusive) {
   const ModelConfig& c = subject.config();
   const bool white = is_white_box(c.family);
-  value_column_ = white ? 0 : 2 * c.dim;
+  const int64_t width = c.attention_width();
+  value_column_ = white ? 0 : 2 * width;
   const auto find = [&](const std::string& name) {
     return subject.store().has(name) ? subject.store().at(name).value : Tensor{};
   };
@@ -28,10 +29,10 @@ Network::Network(const Subject& subject) : heads_(subject.config().heads), exclu
                    .gamma2 = find(at + "gamma2"),
                    .v_by_columns = !white,
                    .residual = !white || c.ista_residual};
-    if (white && !b.v && c.family != Family::crate_gpt) b.v = find(at + "ista.dict");
+    if (white && !b.v && has_wide_code(c.family)) b.v = find(at + "ista.dict");
     if (!white) {
-      b.u = b.u.row_slice(2 * c.dim, 3 * c.dim);
-      if (b.u_bias) b.u_bias = b.u_bias.reshaped({3, c.dim}).row_slice(2, 3);
+      b.u = b.u.row_slice(2 * width, 3 * width);
+      if (b.u_bias) b.u_bias = b.u_bias.reshaped({3, width}).row_slice(2, 3);
     }
     blocks_.push_back(b);
   }
@@ -42,7 +43,7 @@ std::vector<double> Network::value_gradient(const BlockSeen& block, int64_t row,
   const int64_t at = (row * n + head.position) * d + head.index * p;
   std::vector<double> g = numbers_of(block.heads.grad, at, p);
   if (!exclusive_) return g;
-  const std::vector<double> w = numbers_of(block.coords.value, at, p);  // exclusive attention has coords d wide
+  const std::vector<double> w = numbers_of(block.coords.value, at, p);  // exclusive attention has coords as wide
   const double along = std::inner_product(g.begin(), g.end(), w.begin(), 0.0) /
                        (std::inner_product(w.begin(), w.end(), w.begin(), 0.0) + exclude_eps);
   for (std::size_t c = 0; c < g.size(); ++c) g[c] -= along * w[c];

@@ -11,8 +11,8 @@ namespace crate {
 /// The parameters of a block that meet the stream; empty ones are absent.
 struct BlockWeights {
   Tensor norm1_scale, norm1_shift;  // (d)
-  Tensor u, u_bias;                 // (d, d): the rows that make values; (d)
-  Tensor w, w_bias, gamma1;         // (d, d), (d), (d)
+  Tensor u, u_bias;                 // (k p, d): the rows that make values; (k p)
+  Tensor w, w_bias, gamma1;         // (d, k p), (d), (d); no w: heads write as they are
   Tensor v, v_bias, gamma2;         // what an atom writes: (m, d), or (d, m) when v_by_columns; empty: atom j is axis j
   bool v_by_columns = false;
   bool residual = false;  // the stream goes on beside the second half

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/language_model.h"
+#include "model/vision_model.h"
 #include "work/explain/units.h"
 
 namespace crate {
@@ -23,15 +24,14 @@ class Subject {
   virtual const ModelConfig& config() const = 0;
   virtual ParameterStore& store() const = 0;
   virtual int64_t batch() const = 0;
-  virtual int64_t positions() const = 0;
   /// One row of the batch, `count` times.
   virtual std::unique_ptr<Subject> repeated(int64_t row, int64_t count) const = 0;
-  /// What the input puts into the stream, in one row of the batch; together embed.out.
-  virtual std::vector<Source> sources(int64_t row) const = 0;
+  /// What the input puts into the stream, in one row of the batch; together embed.out. `patches` is what was seen at
+  /// embed.patches, empty for a text.
+  virtual std::vector<Source> sources(int64_t row, const Tensor& patches) const = 0;
   /// The scores that a target names: (b, n, V), or (b, classes).
   virtual Tensor forward(Run& run) const = 0;
-  /// The second half of block i on any rows of its stream (1, rows, d), each row for itself.
-  virtual Tensor second_half(Run& run, int64_t i, const Tensor& rows) const = 0;
+  virtual const Blocks& blocks() const = 0;
 };
 
 /// A language model, which must outlive it, on tokens (b, n).
@@ -42,19 +42,36 @@ class LanguageSubject final : public Subject {
   const ModelConfig& config() const override { return model_.config(); }
   ParameterStore& store() const override { return model_.store(); }
   int64_t batch() const override { return batch_; }
-  int64_t positions() const override { return static_cast<int64_t>(tokens_.size()) / batch_; }
   std::unique_ptr<Subject> repeated(int64_t row, int64_t count) const override;
-  std::vector<Source> sources(int64_t row) const override;
+  std::vector<Source> sources(int64_t row, const Tensor& patches) const override;
   Tensor forward(Run& run) const override { return model_.logits(run, tensor()); }
-  Tensor second_half(Run& run, int64_t i, const Tensor& rows) const override {
-    return model_.second_half(run, i, rows);
-  }
+  const Blocks& blocks() const override { return model_.blocks(); }
 
  private:
+  int64_t positions() const { return static_cast<int64_t>(tokens_.size()) / batch_; }
   Tensor tensor() const;
   LanguageModel& model_;
   std::vector<int32_t> tokens_;
   int64_t batch_;
+};
+
+/// A classifier, which must outlive it, on normalised images (b, channels, height, width).
+class ImageSubject final : public Subject {
+ public:
+  ImageSubject(VisionModel& model, std::vector<float> pixels, const Shape& shape);
+  Device& device() const override { return model_.device(); }
+  const ModelConfig& config() const override { return model_.config(); }
+  ParameterStore& store() const override { return model_.store(); }
+  int64_t batch() const override { return shape_[0]; }
+  std::unique_ptr<Subject> repeated(int64_t row, int64_t count) const override;
+  std::vector<Source> sources(int64_t row, const Tensor& patches) const override;
+  Tensor forward(Run& run) const override;
+  const Blocks& blocks() const override { return model_.blocks(); }
+
+ private:
+  VisionModel& model_;
+  std::vector<float> pixels_;
+  Shape shape_;
 };
 
 }  // namespace crate

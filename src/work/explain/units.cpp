@@ -11,7 +11,7 @@ std::string site_of(UnitKind kind, int64_t layer, Family family) {
   const bool white = is_white_box(family);
   switch (kind) {
     case UnitKind::token:
-      return "embed.tokens";
+      return is_image(family) ? "embed.patches" : "embed.tokens";
     case UnitKind::position:
       return "embed.pos";
     case UnitKind::head:
@@ -58,26 +58,32 @@ Unit unit_of(std::string_view name, Family family) {
        name_of(family), name_of({UnitKind::atom, 0, 5, 17}, family));
 }
 
-std::string meaning_of_units(const ModelConfig& config) {
-  switch (config.family) {
-    case Family::crate_gpt:
-      return config.ista_residual
-                 ? "an atom is an axis of what the sparse-coding half adds to the stream; exact"
-                 : "an atom is an axis of the residual stream, which after each block is the sparse code itself; exact";
-    case Family::crate_lm:
-      return config.ista_residual ? "an atom is a dictionary row; the stream is the sum of the embedding, the heads "
-                                    "and the atoms of all "
-                                    "blocks; exact"
-                                  : "an atom is a dictionary row; the stream after each block is a non-negative sum of "
-                                    "atoms and nothing "
-                                    "else; exact";
-    case Family::gpt2:
-      return "a unit is a hidden neuron, read as its GELU gate times its pre-activation with the gate held; the sum is "
-             "exact, the gate is no unit of the network's own";
-    case Family::gpt_relu:
-      return "a unit is a hidden ReLU neuron; exact";
+UnitMeaning meaning_of_units(const ModelConfig& config) {
+  const std::string exact =
+      "Exact up to rounding for this input, with attention patterns, norms' scales and active sets held.";
+  if (has_square_code(config.family)) {
+    return {"atom",
+            config.ista_residual
+                ? "An atom is an axis of the stream: what the sparse-coding half adds to it is the code."
+                : "An atom is an axis of the stream: after each block the stream is the sparse code itself, "
+                  "never negative.",
+            exact};
   }
-  return {};
+  if (has_wide_code(config.family)) {
+    return {
+        "atom",
+        config.ista_residual
+            ? "An atom is a row of the dictionary: the stream is the sum of the input, the heads and the atoms of all "
+              "blocks, the atoms with weights that are never negative."
+            : "An atom is a row of the dictionary: after each block the stream is a sum of atoms with weights that are "
+              "never negative, and nothing else.",
+        exact};
+  }
+  if (config.family == Family::gpt_relu)
+    return {"neuron", "A unit is a hidden ReLU neuron of the second half; it writes its column into the stream.",
+            exact};
+  return {"neuron", "A unit is a hidden GELU neuron, read as its gate times its pre-activation.",
+          exact + " The gate is held too: it is a smooth factor, not a choice that the network makes."};
 }
 
 }  // namespace crate

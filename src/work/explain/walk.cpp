@@ -12,7 +12,8 @@ namespace crate {
 /// Notes the tensors of the sites above as they come by.
 class Walk::Listener final : public Tap {
  public:
-  Listener(std::vector<BlockSeen>& blocks, Seen& head_in) : blocks_(blocks), head_in_(head_in) {}
+  Listener(std::vector<BlockSeen>& blocks, Seen& head_in, Seen& patches)
+      : blocks_(blocks), head_in_(head_in), patches_(patches) {}
   void listen_to(Run& run) { run_ = &run; }
 
   bool wants(std::string_view site) override { return place_of(site) != nullptr; }
@@ -27,6 +28,7 @@ class Walk::Listener final : public Tap {
  private:
   Seen* place_of(std::string_view site) {
     if (site == "head.in") return &head_in_;
+    if (site == "embed.patches") return &patches_;
     constexpr std::string_view prefix = "blocks.";
     if (!site.starts_with(prefix)) return nullptr;
     std::size_t layer = 0;
@@ -46,7 +48,7 @@ class Walk::Listener final : public Tap {
   }
 
   std::vector<BlockSeen>& blocks_;
-  Seen& head_in_;
+  Seen &head_in_, &patches_;
   Run* run_ = nullptr;
 };
 
@@ -69,7 +71,7 @@ Walk::Walk(const Subject& subject, std::vector<Target> targets)
     : subject_(subject),
       targets_(std::move(targets)),
       blocks_(static_cast<std::size_t>(subject.config().layers)),
-      listener_(std::make_unique<Listener>(blocks_, head_in_)),
+      listener_(std::make_unique<Listener>(blocks_, head_in_, patches_)),
       run_(subject.device(), {.record = true, .frozen = true, .tap = listener_.get()}) {
   require(static_cast<int64_t>(targets_.size()) == subject.batch(), "[explain] {} rows need {} targets, came {}",
           subject.batch(), subject.batch(), targets_.size());
@@ -118,6 +120,7 @@ void Walk::seed(const Tensor& scores) {
     for (const Seen* seen : {&b.z_pre, &b.heads, &b.z_mid, &b.code, &b.z_post}) run_.keep_grad(seen->value);
   }
   run_.keep_grad(head_in_.value);
+  if (patches_) run_.keep_grad(patches_.value);
   const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, width = scores.cols();
   for (std::size_t row = 0; row < targets_.size(); ++row) {
     const Target& t = targets_[row];
@@ -139,6 +142,7 @@ void Walk::collect() {
     for (Seen* seen : {&b.z_pre, &b.heads, &b.z_mid, &b.code, &b.z_post}) seen->grad = run_.grad_of(seen->value);
   }
   head_in_.grad = run_.grad_of(head_in_.value);
+  if (patches_) patches_.grad = run_.grad_of(patches_.value);
 }
 
 }  // namespace crate

@@ -48,6 +48,10 @@ class Walk {
   const BlockSeen& block(int64_t i) const { return blocks_[static_cast<std::size_t>(i)]; }
   int64_t layers() const { return static_cast<int64_t>(blocks_.size()); }
   const Seen& head_in() const { return head_in_; }
+  /// embed.patches of a model of images.
+  const Seen& patches() const { return patches_; }
+  /// Rows of the stream an input.
+  int64_t positions() const { return blocks_.front().z_pre.value.shape[1]; }
   const std::vector<Constant>& constants() const { return run_.constants(); }
 
  private:
@@ -60,7 +64,7 @@ class Walk {
   std::vector<Target> targets_;
   std::vector<double> values_, probabilities_;
   std::vector<BlockSeen> blocks_;
-  Seen head_in_;
+  Seen head_in_, patches_;
   std::unique_ptr<Listener> listener_;
   Run run_;
 };
