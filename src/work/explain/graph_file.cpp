@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "work/page/html.h"
 
 namespace crate {
 namespace {
@@ -90,14 +91,7 @@ constexpr int64_t largest_image = int64_t{1} << 22;  // pixels: what a model rea
 
 std::string text_of_image(const Image& image) {
   const std::vector<std::byte> png = encode_png(image);
-  std::string out;
-  for (std::size_t i = 0; i < png.size(); i += 3) {
-    uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < png.size() ? static_cast<uint32_t>(png[i + k]) : 0);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k <= png.size() ? digits64[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
+  return base64({reinterpret_cast<const char*>(png.data()), png.size()});
 }
 
 Image image_of_text(std::string_view text, const std::string& where) {

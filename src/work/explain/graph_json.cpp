@@ -111,9 +111,11 @@ class GraphWriter {
             {"layer", layer_of(u)},       {"ctx_idx", u.position},
             {"feature_type", type_of(u)}, {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
             {"is_target_logit", last},    {"run_idx", 0},
-            {"reverse_ctx_idx", 0},       {"jsNodeId", fmt::format("{}_{}-{}", row_of(u), u.index, u.position)},
+            {"reverse_ctx_idx", 0},       {"jsNodeId", id(u)},
             {"clerp", label(u)},          {"influence", g_.held[i]},
-            {"activation", in.value},     {"crate", ours}};
+            {"activation", in.value},
+            {"contribution", g_.all.gives[i]},
+            {"site", name(u)},     {"crate", ours}};
   }
 
   json target() const {
