@@ -63,5 +63,8 @@ void add_verify(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);
+void add_attention(CLI::App& app);
+void add_segment(CLI::App& app);
+void add_pca(CLI::App& app);
 
 }  // namespace crate::cli

@@ -1,4 +1,6 @@
 // What is explained: texts and images, and the targets asked for.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/error.h"

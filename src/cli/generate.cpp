@@ -72,10 +72,10 @@ void run(const Options& o) {
   const double speed = static_cast<double>(r.tokens.size()) / r.seconds;
   if (o.json) {
     nlohmann::json out = {{"text", r.text},
-                                {"tokens", r.tokens},
-                                {"stopped", r.stopped},
-                                {"seconds", r.seconds},
-                                {"tokens_per_second", speed}};
+                          {"tokens", r.tokens},
+                          {"stopped", r.stopped},
+                          {"seconds", r.seconds},
+                          {"tokens_per_second", speed}};
     if (o.explain) out["explanations"] = explain_tokens(o, *model, *tokenizer, r);
     fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {

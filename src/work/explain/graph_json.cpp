@@ -107,15 +107,22 @@ class GraphWriter {
       ours["unlisted"] = in.rest;
       ours["biases"] = in.biases;
     }
-    return {{"node_id", id(u)},           {"feature", u.index},
-            {"layer", layer_of(u)},       {"ctx_idx", u.position},
-            {"feature_type", type_of(u)}, {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
-            {"is_target_logit", last},    {"run_idx", 0},
-            {"reverse_ctx_idx", 0},       {"jsNodeId", id(u)},
-            {"clerp", label(u)},          {"influence", g_.held[i]},
+    return {{"node_id", id(u)},
+            {"feature", u.index},
+            {"layer", layer_of(u)},
+            {"ctx_idx", u.position},
+            {"feature_type", type_of(u)},
+            {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
+            {"is_target_logit", last},
+            {"run_idx", 0},
+            {"reverse_ctx_idx", 0},
+            {"jsNodeId", id(u)},
+            {"clerp", label(u)},
+            {"influence", g_.held[i]},
             {"activation", in.value},
             {"contribution", g_.all.gives[i]},
-            {"site", name(u)},     {"crate", ours}};
+            {"site", name(u)},
+            {"crate", ours}};
   }
 
   json target() const {

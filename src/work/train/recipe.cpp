@@ -96,6 +96,8 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("train.micro_batches", r.train.micro_batches);
   visit("train.eval_every", r.train.eval_every);
   visit("train.eval_tokens", r.train.eval_tokens);
+  visit("train.measure_every", r.train.measure_every);
+  visit("train.measure_samples", r.train.measure_samples);
   visit("train.checkpoint_every", r.train.checkpoint_every);
   visit("train.log_every", r.train.log_every);
   visit("train.seed", r.train.seed);
