@@ -1,5 +1,5 @@
 # make demo: install, build, train, compare, generate.   make test: build and run every test.
-.PHONY: deps build demo test fast bench asan tsan fuzz tidy format clean
+.PHONY: deps build demo test fast browser bench asan tsan fuzz tidy format clean
 
 deps:
 	@bash scripts/deps.sh
@@ -23,6 +23,12 @@ fast: deps build/build.ninja
 	@ninja -C build
 	@bash scripts/test.sh build -L fast
 
+# The pages in a real browser; fetches chromium and what drives it. `make test` does the same where they are present.
+browser: deps build/build.ninja
+	@bash scripts/deps.sh chromium nodejs npm
+	@[ -d build/web/node_modules/playwright-core ] || npm install --silent --no-save --no-audit --no-fund --prefix build/web playwright-core
+	@ninja -C build test_web && build/bin/test_web
+
 bench: build
 	@build/bin/crate bench
 	@build/bin/crate bench --dtype bf16
@@ -37,8 +43,8 @@ asan: deps
 tsan: deps
 	@bash scripts/deps.sh clang libomp-dev
 	@cmake -S . -B build-tsan -G Ninja -DCRATE_TSAN=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
-	@ninja -C build-tsan test_base test_data test_tensor test_ops
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; for t in base data tensor ops; do build-tsan/bin/test_$$t || exit 1; done
+	@ninja -C build-tsan test_base test_data test_image test_tensor test_ops
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; for t in base data image tensor ops; do build-tsan/bin/test_$$t || exit 1; done
 
 fuzz: deps
 	@bash scripts/deps.sh clang libomp-dev

@@ -71,6 +71,15 @@ TEST(Structure, TheParsersKnowOnlyTheirCellar) {
   }
 }
 
+TEST(Structure, ImagesKnowOnlyTheBase) {
+  const std::regex include("^#include \"(base|testing|work/image)/");
+  for (const fs::path& file : files_under({"src/work/image"})) {
+    for (const std::string& line : lines_of(file)) {
+      EXPECT_TRUE(!line.starts_with("#include \"") || std::regex_search(line, include)) << file << ": " << line;
+    }
+  }
+}
+
 TEST(Structure, TheMapIsTrue) {
   std::set<std::string> listed, there;
   const std::regex entry("^- `([^`]+)`: .");
@@ -79,7 +88,7 @@ TEST(Structure, TheMapIsTrue) {
     if (!std::regex_search(line, match, entry)) continue;
     EXPECT_TRUE(listed.insert(match[1]).second) << "listed twice: " << match[1];
   }
-  for (const fs::path& file : files_under({"src", "testing", "tests", "bench", "fuzz", "recipes", "scripts"}))
+  for (const fs::path& file : files_under({"src", "testing", "tests", "bench", "fuzz", "recipes", "scripts", "web"}))
     there.insert(file);
   for (const std::string& file : there) EXPECT_TRUE(listed.contains(file)) << "docs/map.md does not list " << file;
   for (const std::string& file : listed)

@@ -32,9 +32,10 @@ struct TrainRecipe {
 };
 
 struct OptimizerRecipe {
-  std::string name = "adamw";  // or "lion"
+  std::string name = "adamw";  // or "lion", or "muon": Muon for the matrices of the blocks, AdamW for the rest
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.95;
+  double momentum = 0.95;  // of Muon
   double eps = 1e-8;
   double weight_decay = 0.1;
   double final_weight_decay = -1;  // at the last step, along half a cosine; below 0: as at the first

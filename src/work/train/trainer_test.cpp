@@ -106,7 +106,7 @@ TEST_F(Training, LearnsAndReports) {
 }
 
 TEST_F(Training, ResumesBitForBit) {
-  for (const char* optimizer : {"adamw", "lion"}) {
+  for (const char* optimizer : {"adamw", "lion", "muon"}) {
     recipe.optimizer.name = optimizer;
     const std::string whole = std::string("whole-") + optimizer, broken = std::string("broken-") + optimizer;
     recipe.train.log_every = 1;
@@ -119,6 +119,22 @@ TEST_F(Training, ResumesBitForBit) {
     for (const char* name : {"model.safetensors", "training_state.safetensors", "training.json", "config.json"})
       EXPECT_TRUE(bytes(whole, name) == bytes(broken, name)) << optimizer << " " << name;
   }
+}
+
+TEST_F(Training, MuonTakesTheMatricesOfTheBlocks) {
+  recipe.optimizer.name = "muon";
+  recipe.model.dropout = 0;
+  recipe.model.family = Family::gpt2;
+  recipe.train.steps = 60;
+  const TrainResult result = train(recipe, into("m"));
+  EXPECT_LT(result.validation.loss, 0.75 * std::log(257.0));
+  const ArrayMap state = read_safetensors(at("m") + "/training_state.safetensors").tensors;
+  for (const auto& [name, array] : state) {
+    if (!name.starts_with("m/")) continue;
+    const bool matrix = name.starts_with("m/blocks.") && array.shape.size() == 2;
+    EXPECT_EQ(state.contains("v/" + name.substr(2)), !matrix) << name;
+  }
+  EXPECT_TRUE(state.contains("m/blocks.1.mha.qkv"));
 }
 
 TEST_F(Training, ResumesTheAverageOfTheWeightsToo) {
