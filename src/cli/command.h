@@ -64,6 +64,7 @@ void add_test(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_verify(CLI::App& app);
+void add_atoms(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);
