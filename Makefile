@@ -43,8 +43,8 @@ asan: deps
 tsan: deps
 	@bash scripts/deps.sh clang libomp-dev
 	@cmake -S . -B build-tsan -G Ninja -DCRATE_TSAN=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
-	@ninja -C build-tsan test_base test_data test_tensor test_ops
-	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; for t in base data tensor ops; do build-tsan/bin/test_$$t || exit 1; done
+	@ninja -C build-tsan test_base test_data test_image test_tensor test_ops
+	@export TSAN_OPTIONS=ignore_noninstrumented_modules=1; for t in base data image tensor ops; do build-tsan/bin/test_$$t || exit 1; done
 
 fuzz: deps
 	@bash scripts/deps.sh clang libomp-dev

@@ -2,6 +2,8 @@
 # Trains crate-lm and its gpt2 twin on the embedded Shakespeare, compares them and lets both write. `make demo` calls it.
 set -eu
 crate=build/bin/crate
+# A training that is interrupted saves and ends well: the demo ends with it.
+trap 'echo "stopped; make demo begins again"; exit 130' INT TERM
 for family in crate-lm gpt2; do
   "$crate" train recipes/demo.toml --set model.family=$family --out out/demo-$family --force
   echo

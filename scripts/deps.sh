@@ -2,7 +2,8 @@
 # Installs the Debian 12 packages that are missing, and those given. Nothing missing: no network, a few milliseconds.
 set -eu
 packages="g++ cmake ninja-build pkg-config libdnnl-dev libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
-  libpcre2-dev libssl-dev zlib1g-dev liblzma-dev libzstd-dev libgtest-dev $*"
+  libpcre2-dev libssl-dev zlib1g-dev liblzma-dev libzstd-dev libsqlite3-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
+  libgtest-dev $*"
 installed=" $(dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' | sed -n 's/^\([^: ]*\)[^ ]* installed$/\1/p' | tr '\n' ' ')"
 missing=""
 for p in $packages; do

@@ -8,7 +8,19 @@
 namespace crate {
 
 /// Who asks: two streams never share numbers.
-enum class Stream : uint32_t { init = 1, data = 2, dropout = 3, sample = 4, test = 5, train_bpe = 6 };
+enum class Stream : uint32_t {
+  init = 1,
+  data = 2,
+  dropout = 3,
+  sample = 4,
+  test = 5,
+  train_bpe = 6,
+  rotation = 7,
+  shuffle = 16,
+  augment = 17,
+  mix = 18,
+  scene = 19
+};
 
 class Rng {
  public:

@@ -1,6 +1,7 @@
 // crate compare: several models under one budget, and what the numbers say.
 #include "work/compare/compare.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -13,7 +14,7 @@ namespace {
 
 struct Options : Common {
   std::string recipe, out;
-  std::vector<std::string> set;
+  std::vector<std::string> set, controls;
   bool force = false;
 };
 
@@ -22,51 +23,100 @@ std::string interval(const Estimate& e) {
                                      : fmt::format("{:.4f}", e.mean);
 }
 
-template <class F> double mean_of(const ArmResult& arm, F&& value) {
-  double sum = 0;
-  for (const RunResult& r : arm.runs) sum += value(r);
-  return sum / static_cast<double>(arm.runs.size());
+// Over the runs that did not diverge.
+template <class F> double mean_of(const std::vector<RunResult>& runs, F&& value) {
+  double sum = 0, count = 0;
+  for (const RunResult& r : runs) {
+    if (!std::isfinite(r.loss)) continue;
+    sum += value(r);
+    ++count;
+  }
+  return count > 0 ? sum / count : NAN;
+}
+
+double mean_bits(const std::vector<RunResult>& runs) {
+  return mean_of(runs, [](const RunResult& r) { return r.bits_per_byte; });
+}
+double mean_nonzero(const std::vector<RunResult>& runs) {
+  return 100 * mean_of(runs, [](const RunResult& r) { return r.nonzero; });
+}
+
+void print_sizes(const Comparison& c) {
+  fmt::print("{:<18} {:<10} {:>5} {:>6} {:>6} {:>11} {:>10}   matched by {}\n", "arm", "family", "dim", "layers",
+             "atoms", "parameters", "MFLOP/tok", name_of(c.match));
+  for (const ArmResult& arm : c.arms) {
+    const ModelConfig& m = arm.recipe.model;
+    fmt::print("{:<18} {:<10} {:>5} {:>6} {:>6} {:>11.0f} {:>10.2f}   off by {:.2f} %\n", arm.name, name_of(m.family),
+               m.dim, m.layers, m.n_atoms(), arm.budget.parameters, 1e-6 * arm.budget.flops, 100 * arm.mismatch);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+void print_controls(const ArmResult& arm) {
+  for (const ControlResult& c : arm.controls) {
+    ArmResult as_arm;
+    as_arm.runs = c.runs;
+    if (as_arm.diverged() == static_cast<int64_t>(c.runs.size())) continue;
+    fmt::print("{:<18} {:>7} {:>9} {:>9} {:>19} {:>10.4f} {:>7.1f} %\n", fmt::format("  {}", name_of(c.control)), "",
+               "", "", interval(as_arm.loss()), mean_bits(c.runs), mean_nonzero(c.runs));
+  }
 }
 
 void print(const Comparison& c, const std::string& out) {
-  fmt::print("\n{:<18} {:>11} {:>9} {:>9} {:>7} {:>8} {:>19} {:>10} {:>9}\n", "arm", "parameters", "MFLOP/tok",
-             "mismatch", "steps", "lr", "nats/token (95 %)", "bits/byte", "non-zero");
+  fmt::print("\n{:<18} {:>7} {:>9} {:>9} {:>19} {:>10} {:>9}\n", "arm", "steps", "lr", "seconds", "nats/token (95 %)",
+             "bits/byte", "non-zero");
   for (const ArmResult& arm : c.arms) {
-    fmt::print("{:<18} {:>11.0f} {:>9.2f} {:>8.2f}% {:>7} {:>8.1e} {:>19} {:>10.4f} {:>7.1f} %\n", arm.name,
-               arm.budget.parameters, 1e-6 * arm.budget.flops, 100 * arm.mismatch, arm.recipe.train.steps,
-               arm.recipe.optimizer.lr, interval(arm.loss()),
-               mean_of(arm, [](const RunResult& r) { return r.bits_per_byte; }),
-               100 * mean_of(arm, [](const RunResult& r) { return r.nonzero; }));
+    const bool none = arm.diverged() == static_cast<int64_t>(arm.runs.size());
+    fmt::print("{:<18} {:>7} {:>9.1e} {:>9.1f} {:>19} {:>10.4f} {:>7.1f} %{}\n", arm.name, arm.recipe.train.steps,
+               arm.recipe.optimizer.lr, arm.seconds(), none ? "-" : interval(arm.loss()), mean_bits(arm.runs),
+               mean_nonzero(arm.runs),
+               arm.diverged() > 0 ? fmt::format("  {} of {} diverged", arm.diverged(), arm.runs.size()) : "");
+    print_controls(arm);
   }
   fmt::print("\n");
   for (const ArmResult& arm : c.arms) {
     if (arm.name != c.reference) fmt::print("{}\n", verdict(c, arm));
   }
-  fmt::print("\nmatched by {}; numbers in {}/results.json, curves in {}/curves.svg\n", name_of(c.match), out, out);
+  for (const std::string& note : notes(c)) fmt::print("  ({})\n", note);
+  fmt::print("\nnumbers in {}/results.json, curves in {}/curves.svg\n", out, out);
+}
+
+std::string left(double seconds) {
+  if (seconds <= 0) return "";
+  return seconds < 90 ? fmt::format(", about {:.0f} s left", seconds)
+                      : fmt::format(", about {:.0f} min left", seconds / 60);
+}
+
+void show(CompareOptions& options, Progress& progress) {
+  options.sized = print_sizes;
+  options.started = [&](const CompareProgress& p) {
+    progress.clear();
+    fmt::print("run {} of {} ({:.0f} % done{}): {}\n", p.number, p.runs, 100 * p.done, left(p.seconds_left), p.run);
+    std::fflush(stdout);
+  };
+  options.step = [&](const CompareProgress& p, const StepReport& r) {
+    progress.show(fmt::format("[{}] {:.0f} %{}  {}  step {}/{}  loss {:.4f}  {} {}/s", bar(p.done, 20),
+                              100 * p.done, left(p.seconds_left), p.run, r.step, r.steps, r.loss,
+                              short_number(r.per_second), r.unit));
+  };
 }
 
 void run(const Options& o) {
   require(o.device == "cpu", "crate compare trains on --device cpu, came {}", o.device);
   const Interrupt interrupt;
-  const Experiment experiment = load_experiment(o.recipe, o.set);
+  Experiment experiment = load_experiment(o.recipe, o.set);
+  for (const std::string& name : o.controls) {
+    const Control control = control_of(name, "--control");
+    if (std::find(experiment.controls.begin(), experiment.controls.end(), control) == experiment.controls.end())
+      experiment.controls.push_back(control);
+  }
   CompareOptions options;
   options.out = o.out.empty() ? "out/" + std::filesystem::path(o.recipe).stem().string() : o.out;
   options.force = o.force;
   options.stop = &interrupt.requested();
   Progress progress;
-  std::string now;
-  if (!o.json) {
-    options.started = [&](const std::string& name, int64_t done, int64_t all) {
-      progress.clear();
-      now = fmt::format("[{}] {}", bar(static_cast<double>(done) / static_cast<double>(all), 20), name);
-      fmt::print("run {} of {}: {}\n", done + 1, all, name);
-      std::fflush(stdout);
-    };
-    options.step = [&](const StepReport& r) {
-      progress.show(fmt::format("{}  step {}/{}  loss {:.4f}  {} tokens/s", now, r.step, r.steps, r.loss,
-                                short_number(r.tokens_per_second)));
-    };
-  }
+  if (!o.json) show(options, progress);
   const Comparison result = compare(experiment, options);
   progress.clear();
   if (o.json)
@@ -87,6 +137,9 @@ void add_compare(CLI::App& app) {
       ->required();
   c->add_option("--set", o->set, "section.key=value, for every arm (repeatable)")->expected(1)->take_all();
   c->add_option("--out", o->out, "folder of the experiment (default: out/NAME)");
+  c->add_option("--control", o->controls, "untrained or rotated: also evaluate each arm so (repeatable)")
+      ->expected(1)
+      ->take_all();
   c->add_flag("--force", o->force, "start over although the folder holds another experiment");
   c->callback([o] { run(*o); });
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/changes.h"
 #include "cli/command.h"
 #include "model/checkpoint.h"
 
@@ -14,6 +15,7 @@ struct Options : Common {
   std::vector<std::string> models;
   std::string data, part = "val", dtype = "f32", json_field = "text", document_prefix;
   EvalOptions eval;
+  ChangeOptions changes;
   double tail = 1.0;
 };
 
@@ -26,11 +28,12 @@ struct Row {
 
 Row evaluate_one(const Options& o, const std::string& folder) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, folder);
+  const auto model = load_language_model(device, folder);
   const auto tokenizer = tokenizer_of(folder);
   Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
   if (o.tail < 1) text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - o.tail)), text.size());
   EvalOptions options = o.eval;
+  options.changes = o.changes.parse();
   Progress progress;
   options.progress = [&](int64_t done, int64_t total) {
     progress.show(fmt::format("[{}] {} of {} tokens", bar(static_cast<double>(done) / static_cast<double>(total), 20),
@@ -111,6 +114,7 @@ void add_eval(CLI::App& app) {
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
   c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
   c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");
+  o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }
 

@@ -78,7 +78,7 @@ void add_gradients(const Options& o, LanguageModel& model, Output& out) {
 
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, o.model);
+  const auto model = load_language_model(device, o.model);
   const SafetensorsFile file = read_safetensors(o.in);
   const Array *tokens = find(file, "tokens"), *targets = find(file, "targets");
   require(tokens != nullptr, "{} holds no tensor 'tokens' (nor 'in/tokens')", o.in);

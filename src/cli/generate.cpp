@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/changes.h"
 #include "cli/command.h"
 #include "model/checkpoint.h"
 
@@ -17,6 +18,7 @@ struct Options : Common {
   std::vector<int32_t> prompt_tokens;
   bool no_cache = false;
   GenerateOptions generate;
+  ChangeOptions changes;
 };
 
 void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& options) {
@@ -30,10 +32,11 @@ void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& o
 
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_model(device, o.model);
+  const auto model = load_language_model(device, o.model);
   GenerateOptions options = o.generate;
   options.seed = o.seed;
   options.cache = !o.no_cache;
+  options.changes = o.changes.parse();
   if (!o.prompt_tokens.empty()) return run_tokens(o, *model, options);
   const auto tokenizer = tokenizer_of(o.model);
   const auto write = [](std::string_view text) {
@@ -79,6 +82,7 @@ void add_generate(CLI::App& app) {
   c->add_option("--stop", o->generate.stop, "end before this text appears (repeatable)")->expected(1)->take_all();
   c->add_flag("--no-cache", o->no_cache, "run the whole window for every token (same result, slower)");
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }
 

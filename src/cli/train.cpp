@@ -19,11 +19,27 @@ struct Options : Common {
   bool resume = false, force = false, trace = false;
 };
 
+// Shares are printed in per cent, under the names that people know.
+std::string shown(const std::vector<Metric>& metrics) {
+  std::string out;
+  for (const auto& [name, value] : metrics) {
+    if (name == "bits_per_byte")
+      out += fmt::format("  {:.4f} bits/byte", value);
+    else if (name == "top1" || name == "top5")
+      out += fmt::format("  top-{} {:.2f} %", name.back(), 100 * value);
+    else if (name == "waiting")
+      out += fmt::format("  waiting for data {:.1f} %", 100 * value);
+    else if (name != "tokens" && name != "images")
+      out += fmt::format("  {} {:.4f}", name, value);
+  }
+  return out;
+}
+
 std::string line_of(const StepReport& r) {
-  return fmt::format(
-      "[{}] step {}/{}  loss {:.4f}  {:.3f} bits/byte  {} tokens/s  {:.0f} % of peak  codes {:.1f} %  lr {:.2e}",
-      bar(static_cast<double>(r.step) / static_cast<double>(r.steps), 20), r.step, r.steps, r.loss, r.bits_per_byte,
-      short_number(r.tokens_per_second), 100 * r.peak_share, 100 * r.code_nonzero, r.lr);
+  return fmt::format("[{}] step {}/{}  loss {:.4f}{}  {} {}/s  {:.0f} % of peak  codes {:.1f} %  lr {:.2e}",
+                     bar(static_cast<double>(r.step) / static_cast<double>(r.steps), 20), r.step, r.steps, r.loss,
+                     shown(r.metrics), short_number(r.per_second), r.unit, 100 * r.peak_share, 100 * r.code_nonzero,
+                     r.lr);
 }
 
 void run(const Options& o, bool seed_given) {
@@ -45,34 +61,37 @@ void run(const Options& o, bool seed_given) {
   if (!o.json) {
     fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
     options.observer.step = [&progress](const StepReport& r) { progress.show(line_of(r)); };
-    options.observer.evaluated = [&progress](int64_t step, const EvalResult& r) {
+    options.observer.evaluated = [&progress](int64_t step, const Validation& v, bool averaged) {
       progress.clear();
-      fmt::print("step {:>6}  validation {:.4f} nats/token  {:.4f} bits/byte  non-zero codes {:.1f} %\n", step, r.loss,
-                 r.bits_per_byte, 100 * r.mean_nonzero());
+      fmt::print("step {:>6}  {} {:.4f}{}  non-zero codes {:.1f} %\n", step,
+                 averaged ? "averaged weights" : "validation", v.loss, shown(v.metrics), 100 * v.mean_nonzero());
       std::fflush(stdout);
     };
   }
   const TrainResult result = train(recipe, options);
   progress.clear();
   if (o.json) {
-    fmt::print("{}\n", nlohmann::json{{"model", options.out},
-                                      {"step", result.step},
-                                      {"stopped", result.stopped},
-                                      {"loss", result.last.loss},
-                                      {"validation_loss", result.validation.loss},
-                                      {"bits_per_byte", result.validation.bits_per_byte},
-                                      {"tokens_per_second", result.last.tokens_per_second},
-                                      {"peak_share", result.last.peak_share},
-                                      {"code_nonzero", result.last.code_nonzero},
-                                      {"seconds", result.last.seconds}}
-                           .dump());
+    nlohmann::json all = {{"model", options.out},
+                          {"step", result.step},
+                          {"stopped", result.stopped},
+                          {"loss", result.last.loss},
+                          {"validation_loss", result.validation.loss},
+                          {std::string(result.last.unit) + "_per_second", result.last.per_second},
+                          {"peak_share", result.last.peak_share},
+                          {"code_nonzero", result.last.code_nonzero},
+                          {"seconds", result.last.seconds}};
+    for (const auto& [name, value] : result.validation.metrics)
+      if (name != result.last.unit) all[name] = value;
+    for (const auto& [name, value] : result.averaged.metrics)
+      if (name != result.last.unit) all["ema_" + name] = value;
+    fmt::print("{}\n", all.dump());
     return;
   }
   if (result.stopped)
     fmt::print("stopped at step {}; continue with --resume\n", result.step);
   else
-    fmt::print("done: {} steps, {} tokens/s at the end, model in {}\n", result.step,
-               short_number(result.last.tokens_per_second), options.out);
+    fmt::print("done: {} steps, {} {}/s at the end, model in {}\n", result.step, short_number(result.last.per_second),
+               result.last.unit, options.out);
 }
 
 }  // namespace

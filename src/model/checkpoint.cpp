@@ -33,7 +33,7 @@ void read_into(const Tensor& to, const Array& from, const std::string& where) {
   visit_ref(to.dtype, [&](auto zero) { std::copy(values.begin(), values.end(), to.as<decltype(zero)>()); });
 }
 
-void put_model(DirectoryWriter& directory, const LanguageModel& model) {
+void put_model(DirectoryWriter& directory, const Model& model) {
   directory.text("config.json", to_json(model.config()));
   std::deque<std::vector<float>> buffers;
   std::vector<TensorToWrite> tensors;
@@ -41,8 +41,7 @@ void put_model(DirectoryWriter& directory, const LanguageModel& model) {
   directory.tensors("model.safetensors", tensors, {{"format", "crate"}, {"family", name_of(model.config().family)}});
 }
 
-void save_model(const std::string& folder, const LanguageModel& model,
-                const std::map<std::string, std::string>& extra) {
+void save_model(const std::string& folder, const Model& model, const std::map<std::string, std::string>& extra) {
   DirectoryWriter directory(folder);
   directory.replace_all();
   put_model(directory, model);
@@ -52,7 +51,7 @@ void save_model(const std::string& folder, const LanguageModel& model,
 
 void check_parameters(const ModelConfig& config, const ArrayMap& arrays, const std::string& where) {
   std::set<std::string> known;
-  for (const auto& [name, shape] : parameter_shapes(config)) {
+  for (const auto& [name, shape, decay] : parameter_shapes(config)) {
     known.insert(name);
     const auto it = arrays.find(name);
     require(it != arrays.end(), "{} has no tensor {}; does its config.json belong to it?", where, name);
@@ -65,7 +64,7 @@ void check_parameters(const ModelConfig& config, const ArrayMap& arrays, const s
   }
 }
 
-void fill_parameters(LanguageModel& model, const ArrayMap& arrays, const std::string& where) {
+void fill_parameters(Model& model, const ArrayMap& arrays, const std::string& where) {
   check_parameters(model.config(), arrays, where);
   for (Param& p : model.store().all()) read_into(p.value, arrays.at(p.name), where + ": tensor " + p.name);
   model.store().values_changed();
@@ -76,7 +75,7 @@ ModelConfig load_config(const std::string& folder) {
   return config_from_json(read_text_file(path), path);
 }
 
-std::unique_ptr<LanguageModel> load_model(Device& device, const std::string& folder) {
+std::unique_ptr<Model> load_model(Device& device, const std::string& folder) {
   for (int attempt = 0;; ++attempt) {
     const DirectoryReader directory(folder);
     try {
@@ -84,13 +83,21 @@ std::unique_ptr<LanguageModel> load_model(Device& device, const std::string& fol
       const ModelConfig config = config_from_json(read_text_file(config_path), config_path);
       const ArrayMap arrays = read_safetensors(path).tensors;
       check_parameters(config, arrays, path);  // before a wrong config.json asks for all memory there is
-      auto model = std::make_unique<LanguageModel>(device, config);
+      auto model = make_model(device, config);
       fill_parameters(*model, arrays, path);
       return model;
     } catch (const Error&) {
       if (attempt == 3 || !directory.is_outdated()) throw;
     }
   }
+}
+
+std::unique_ptr<LanguageModel> load_language_model(Device& device, const std::string& folder) {
+  return as_language_model(load_model(device, folder), folder);
+}
+
+std::unique_ptr<VisionModel> load_vision_model(Device& device, const std::string& folder) {
+  return as_vision_model(load_model(device, folder), folder);
 }
 
 }  // namespace crate

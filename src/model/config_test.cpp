@@ -43,7 +43,7 @@ TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
       {R"({"dim": 64})", "m/config.json names no 'family'"},
       {R"([1])", "m/config.json is not a JSON object"},
       {R"({"family": "crate-lm")", "m/config.json is not a JSON object"},
-      {R"({"family": "vit"})", "unknown family 'vit'"},
+      {R"({"family": "vit-moe"})", "unknown family 'vit-moe'"},
       {R"({"family": 3})", "'family' must be a name"},
       {R"({"family": "crate-lm", "dim": "wide"})", "'dim' cannot be \"wide\""},
       {R"({"family": "crate-lm", "dim": 1.5})", "expected a whole number, came 1.5"},
@@ -64,7 +64,7 @@ TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
       {R"({"family": "crate-lm", "atoms": -1})", "atoms must lie in"},
       {R"({"family": "crate-lm", "lambda_per_atom": true})", "needs learn_lambda"},
       {R"({"family": "crate-gpt", "untied_dictionary": true})", "belongs to crate-lm"},
-      {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2 and gpt-relu"}};
+      {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2, gpt-relu and vit"}};
   for (const auto& [json, expected] : cases)
     EXPECT_NE(refusal_of(json).find(expected), std::string::npos) << json << " gave: " << refusal_of(json);
 }

@@ -105,6 +105,12 @@ DirectoryReader::DirectoryReader(const std::string& folder) : folder_(folder) {
   hashes_ = read_mark(folder);
 }
 
+std::vector<std::string> DirectoryReader::names() const {
+  std::vector<std::string> out;
+  for (const auto& [name, hash] : hashes_) out.push_back(name);
+  return out;
+}
+
 bool DirectoryReader::is_outdated() const { return read_mark(folder_) != hashes_; }
 
 const std::string& DirectoryReader::hash(const std::string& name) const {

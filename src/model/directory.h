@@ -44,6 +44,8 @@ class DirectoryReader {
   explicit DirectoryReader(const std::string& folder);
 
   bool has(const std::string& name) const { return hashes_.contains(name); }
+  /// Of all files, sorted.
+  std::vector<std::string> names() const;
   /// Path of the committed version, verified against its hash. Throws Error naming file and remedy.
   std::string path(const std::string& name) const;
   const std::string& hash(const std::string& name) const;

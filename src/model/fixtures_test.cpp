@@ -24,7 +24,7 @@ class Fixtures : public testing::TestWithParam<Subject> {
     const std::string path = folder + GetParam().name + ".safetensors";
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
     file = read_safetensors(path);
-    model = import_model(device, GetParam().family, read_official(path));
+    model = as_language_model(import_model(device, GetParam().family, read_official(path)), path);
     tokens = tokens_of(at("in/tokens"));
     targets = tokens_of(at("in/targets"));
   }

@@ -2,9 +2,11 @@
 // under their names, and reference files (tensors under "param/", hyper-parameters in the metadata).
 //
 // Hyper-parameters are spelled as the authors do:
-//   n_embd n_head n_layer block_size vocab_size overcomplete_ratio bias   eta lambda ln_eps dropout
-// All of the first row but n_head can be read from the shapes; when given, they must agree with them. eta and lambda
-// are 0.1, ln_eps 1e-5 and dropout 0 unless given; eta and lambda may be lists, one number a layer.
+//   text    n_embd n_head n_layer block_size vocab_size overcomplete_ratio bias   eta lambda ln_eps dropout
+//   images  dim heads dim_head depth image_size patch_size channels num_classes overcomplete_ratio mlp_ratio qkv_bias
+//           pool   eta lambda ln_eps head_ln_eps dropout
+// What can be read from the shapes must agree with them when given; of heads and dim_head one must be given (n_head for
+// text). The rest is what the family's authors chose unless given; eta and lambda may be lists, one number a layer.
 #pragma once
 #include <map>
 #include <memory>
@@ -12,7 +14,7 @@
 #include <vector>
 
 #include "model/files/array.h"
-#include "model/language_model.h"
+#include "model/models.h"
 
 namespace crate {
 
@@ -35,13 +37,13 @@ OfficialModel read_official(const std::string& path);
 /// Throws Error naming the file when tensors are missing, left over or of another shape (all of them listed), or when a
 /// hyper-parameter is missing, unknown or does not agree with the shapes. A head that differs from the token embedding
 /// is imported untied.
-std::unique_ptr<LanguageModel> import_model(Device& device, Family family, OfficialModel source);
+std::unique_ptr<Model> import_model(Device& device, Family family, OfficialModel source);
 
 /// The hyper-parameters of a model in the authors' spelling.
 OfficialConfig official_config(const ModelConfig& config);
 
 /// Writes a state dict that the authors' code loads: PyTorch when the name ends in .pth, .pt or .pth.tar, else
 /// safetensors with family and config as metadata. Throws Error when the model has something that their code lacks.
-void export_model(const LanguageModel& model, const std::string& path);
+void export_model(const Model& model, const std::string& path);
 
 }  // namespace crate

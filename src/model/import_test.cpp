@@ -69,7 +69,7 @@ class Import : public testing::Test {
   std::unique_ptr<LanguageModel> read(Family family, const OfficialConfig& given = {}) {
     OfficialModel source = read_official(path);
     for (const auto& [key, value] : given) source.config[key] = value;
-    return import_model(device, family, std::move(source));
+    return as_language_model(import_model(device, family, std::move(source)), path);
   }
 
   std::string refusal(Family family, const OfficialConfig& given = {{"n_head", "3"}}) {
@@ -81,7 +81,7 @@ class Import : public testing::Test {
     return "";
   }
 
-  static void expect_same(const LanguageModel& a, const LanguageModel& b) {
+  static void expect_same(const Model& a, const Model& b) {
     ASSERT_EQ(a.store().all().size(), b.store().all().size());
     for (std::size_t i = 0; i < a.store().all().size(); ++i) {
       const Param &p = a.store().all()[i], &q = b.store().all()[i];
@@ -103,7 +103,7 @@ TEST(Names, LeadBothWays) {
                             "transformer.h.01.attn.c_attn.weight", "transformer.h.1.attn.c_attn.weight2", ""})
     EXPECT_EQ(our_name(Family::crate_lm, wrong), "") << wrong;
   for (const ModelCase& c : small_models()) {
-    for (const auto& [name, shape] : parameter_shapes(c.config)) {
+    for (const auto& [name, shape, decay] : parameter_shapes(c.config)) {
       const std::string official = official_name(c.config.family, name);
       if (official.empty()) {
         EXPECT_TRUE(c.name.ends_with("_options")) << name;

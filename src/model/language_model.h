@@ -5,23 +5,15 @@
 //               z_post = ista(norm2(z_mid))   no residual        (twins: z_mid + mlp(norm2(z_mid)))
 //   logits = E norm(z)      E = embed.tokens, or head.weight when untied; crate-gpt has no final norm
 //
-// The same forward trains, evaluates, generates and explains. Sites, in the order in which they come:
-//   embed.out                             z of layer 0
-//   blocks.{i}.z_pre, .norm1.out          stream before the block, after its first norm
-//   blocks.{i}.mssa.coords|pattern|heads|out   w; attention weights; outputs of the heads side by side; after W
-//   blocks.{i}.z_mid, .norm2.out          stream after the attention half, after the second norm
-//   blocks.{i}.ista.pre|code0|code|out    last argument of relu; first and last code; what the half gives
-//   blocks.{i}.z_post                     stream after the block
-//   head.in, head.logits
-// Twins have mha.* (coords = q|k|v) and mlp.hidden|out. All may be edited when the run does not record.
+// The same forward trains, evaluates, generates and explains. Sites, in the order in which they come: embed.out (z of
+// layer 0), those of the blocks (see blocks.h), head.in, head.logits.
 #pragma once
 #include <cstdint>
 #include <vector>
 
-#include "model/parameters.h"
-#include "ops/attention.h"
+#include "model/blocks.h"
+#include "model/model.h"
 #include "ops/cross_entropy.h"
-#include "run/run.h"
 
 namespace crate {
 
@@ -44,20 +36,10 @@ class DecodeState {
   std::vector<TokenCache> caches_;
 };
 
-class LanguageModel {
+class LanguageModel final : public Model {
  public:
-  /// Throws Error when the configuration does not hold together. Values are not set: init() or a loader does.
+  /// Throws Error when the configuration is not that of a model of text.
   LanguageModel(Device& device, const ModelConfig& config);
-
-  const ModelConfig& config() const { return config_; }
-  ParameterStore& store() { return store_; }
-  const ParameterStore& store() const { return store_; }
-  Device& device() { return device_; }
-
-  /// The authors' initialisation; the same numbers on every device.
-  void init(uint64_t seed) { init_parameters(store_, config_, seed); }
-  /// Each block's activations are computed again in the backward instead of kept.
-  void set_recompute(bool on) { recompute_ = on; }
 
   /// tokens i32 (b, n), each in [0, vocab), n <= context (with a state: state length + n <= context).
   /// Gives head.in (b, n, d).
@@ -69,23 +51,13 @@ class LanguageModel {
   /// Mean next-token loss; targets i32 (b, n), -1 = not counted. `weight` scales the gradient only.
   CrossEntropy loss(Run& run, const Tensor& tokens, const Tensor& targets, double weight = 1);
 
-  int64_t parameters() const { return store_.count(); }
   /// As nanoGPT and the papers count: without the position table.
-  int64_t parameters_without_positions() const { return count_parameters(config_).without_positions; }
+  int64_t parameters_without_positions() const { return count_parameters(config()).without_positions; }
 
  private:
-  Tensor block(Run& run, int64_t i, const Tensor& z, DecodeState* state);
-  Tensor attention_half(Run& run, int64_t i, const Tensor& z, DecodeState* state);
-  Tensor second_half(Run& run, int64_t i, const Tensor& z);
-  Tensor norm(Run& run, const std::string& name, const Tensor& z);
-  Tensor optional(Run& run, const std::string& name);
-  Tensor step_or_threshold(Run& run, const std::string& name, double fixed);
   Param& head_weight();
 
-  Device& device_;
-  ModelConfig config_;
-  ParameterStore store_;
-  bool recompute_ = false;
+  Blocks blocks_;
 };
 
 }  // namespace crate

@@ -45,6 +45,73 @@ constexpr std::array<NamePair, 19> gpt_names = {{
     {"head.weight", "lm_head.weight"},
 }};
 
+constexpr std::array<NamePair, 20> crate_image_names = {{
+    {"embed.patch_norm.scale", "to_patch_embedding.1.weight"},
+    {"embed.patch_norm.shift", "to_patch_embedding.1.bias"},
+    {"embed.patch", "to_patch_embedding.2.weight"},
+    {"embed.patch_bias", "to_patch_embedding.2.bias"},
+    {"embed.norm.scale", "to_patch_embedding.3.weight"},
+    {"embed.norm.shift", "to_patch_embedding.3.bias"},
+    {"embed.cls", "cls_token", Layout::leading_ones},
+    {"embed.pos", "pos_embedding", Layout::leading_ones},
+    {"blocks.{i}.norm1.scale", "transformer.layers.{i}.0.norm.weight"},
+    {"blocks.{i}.norm1.shift", "transformer.layers.{i}.0.norm.bias"},
+    {"blocks.{i}.mssa.u", "transformer.layers.{i}.0.fn.qkv.weight"},
+    {"blocks.{i}.mssa.w", "transformer.layers.{i}.0.fn.to_out.0.weight"},
+    {"blocks.{i}.mssa.w_bias", "transformer.layers.{i}.0.fn.to_out.0.bias"},
+    {"blocks.{i}.norm2.scale", "transformer.layers.{i}.1.norm.weight"},
+    {"blocks.{i}.norm2.shift", "transformer.layers.{i}.1.norm.bias"},
+    {"blocks.{i}.ista.dict", "transformer.layers.{i}.1.fn.weight"},
+    {"norm.scale", "mlp_head.0.weight"},
+    {"norm.shift", "mlp_head.0.bias"},
+    {"head.weight", "mlp_head.1.weight"},
+    {"head.bias", "mlp_head.1.bias"},
+}};
+
+constexpr std::array<NamePair, 16> crate_alpha_names = {{
+    {"embed.patch", "conv1.weight", Layout::kernel},
+    {"embed.patch_bias", "conv1.bias"},
+    {"embed.cls", "cls_token", Layout::leading_ones},
+    {"embed.pos", "pos_embedding", Layout::leading_ones},
+    {"blocks.{i}.norm1.scale", "transformer.layers.{i}.0.norm.weight"},
+    {"blocks.{i}.norm1.shift", "transformer.layers.{i}.0.norm.bias"},
+    {"blocks.{i}.mssa.u", "transformer.layers.{i}.0.fn.qkv.weight"},
+    {"blocks.{i}.mssa.w", "transformer.layers.{i}.0.fn.to_out.0.weight"},
+    {"blocks.{i}.norm2.scale", "transformer.layers.{i}.1.norm.weight"},
+    {"blocks.{i}.norm2.shift", "transformer.layers.{i}.1.norm.bias"},
+    {"blocks.{i}.ista.dict", "transformer.layers.{i}.1.fn.D", Layout::transposed},
+    {"blocks.{i}.ista.dict_out", "transformer.layers.{i}.1.fn.D1", Layout::transposed},
+    {"norm.scale", "mlp_head.0.weight"},
+    {"norm.shift", "mlp_head.0.bias"},
+    {"head.weight", "mlp_head.1.weight"},
+    {"head.bias", "mlp_head.1.bias"},
+}};
+
+constexpr std::array<NamePair, 22> vit_names = {{
+    {"embed.patch", "patch_embed.proj.weight", Layout::kernel},
+    {"embed.patch_bias", "patch_embed.proj.bias"},
+    {"embed.cls", "cls_token", Layout::leading_ones},
+    {"embed.pos", "pos_embed", Layout::leading_ones},
+    {"blocks.{i}.norm1.scale", "blocks.{i}.norm1.weight"},
+    {"blocks.{i}.norm1.shift", "blocks.{i}.norm1.bias"},
+    {"blocks.{i}.mha.qkv", "blocks.{i}.attn.qkv.weight"},
+    {"blocks.{i}.mha.qkv_bias", "blocks.{i}.attn.qkv.bias"},
+    {"blocks.{i}.mha.w", "blocks.{i}.attn.proj.weight"},
+    {"blocks.{i}.mha.w_bias", "blocks.{i}.attn.proj.bias"},
+    {"blocks.{i}.gamma1", "blocks.{i}.ls1.gamma"},
+    {"blocks.{i}.norm2.scale", "blocks.{i}.norm2.weight"},
+    {"blocks.{i}.norm2.shift", "blocks.{i}.norm2.bias"},
+    {"blocks.{i}.mlp.w_in", "blocks.{i}.mlp.fc1.weight"},
+    {"blocks.{i}.mlp.b_in", "blocks.{i}.mlp.fc1.bias"},
+    {"blocks.{i}.mlp.w_out", "blocks.{i}.mlp.fc2.weight"},
+    {"blocks.{i}.mlp.b_out", "blocks.{i}.mlp.fc2.bias"},
+    {"blocks.{i}.gamma2", "blocks.{i}.ls2.gamma"},
+    {"norm.scale", "norm.weight"},
+    {"norm.shift", "norm.bias"},
+    {"head.weight", "head.weight"},
+    {"head.bias", "head.bias"},
+}};
+
 constexpr std::string_view hole = "{i}";
 
 // `pattern` with the number that `name` has in its place, written into `other`'s place; empty when they differ.
@@ -63,9 +130,20 @@ std::string translate(std::string_view name, std::string_view pattern, std::stri
 }  // namespace
 
 std::span<const NamePair> name_table(Family family) {
-  if (is_white_box(family))
-    return std::span(crate_names).first(crate_names.size() - (family == Family::crate_gpt ? 2 : 0));
-  return gpt_names;
+  switch (family) {
+    case Family::crate_gpt:
+      return std::span(crate_names).first(crate_names.size() - 2);
+    case Family::crate_lm:
+      return crate_names;
+    case Family::crate:
+      return crate_image_names;
+    case Family::crate_alpha:
+      return crate_alpha_names;
+    case Family::vit:
+      return vit_names;
+    default:
+      return gpt_names;
+  }
 }
 
 std::string official_name(Family family, std::string_view ours) {
@@ -73,6 +151,30 @@ std::string official_name(Family family, std::string_view ours) {
     if (std::string name = translate(ours, pair.ours, pair.official); !name.empty()) return name;
   }
   return {};
+}
+
+Layout layout_of(Family family, std::string_view ours) {
+  for (const NamePair& pair : name_table(family)) {
+    if (!translate(ours, pair.ours, pair.official).empty()) return pair.layout;
+  }
+  return Layout::same;
+}
+
+std::vector<int64_t> official_shape(const ModelConfig& config, std::string_view ours, const Shape& shape) {
+  std::vector<int64_t> dims;
+  for (int i = 0; i < shape.rank(); ++i) dims.push_back(shape[i]);
+  switch (layout_of(config.family, ours)) {
+    case Layout::same:
+      break;
+    case Layout::leading_ones:
+      dims.insert(dims.begin(), 3 - dims.size(), 1);
+      break;
+    case Layout::kernel:
+      return {shape[0], config.image.channels, config.image.patch, config.image.patch_columns()};
+    case Layout::transposed:
+      return {shape[1], shape[0]};
+  }
+  return dims;
 }
 
 std::string our_name(Family family, std::string_view official) {

@@ -1,154 +1,126 @@
 #include "model/parameters.h"
 
-#include <cmath>
-
-#include "base/parallel.h"
-#include "base/rng.h"
-
 namespace crate {
 namespace {
 
-// Initialisation of the released code: N(0, 0.02) for products and embeddings, 0.02 / sqrt(2 L) for the products that
-// write into the stream, dictionaries uniform in +-sqrt(6/d) (kaiming_uniform with fan-in d), norms 1 and 0, biases 0,
-// layer scales 1e-5.
-enum class Fill : uint8_t { zero, one, layer_scale, normal, stream_normal, kaiming, eta, lambda };
+enum class Kind : uint8_t { matrix, dictionary, vector, table };
 
-// FNV-1a of the name addresses the numbers of a tensor: adding a parameter does not change the others.
-uint64_t address_of(const std::string& name) {
-  uint32_t h = 2166136261U;
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 16777619U;
-  return h;
-}
-
-bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
-  for (std::string_view end : ends) {
-    if (name.ends_with(end)) return true;
+// Whose weight decays. CRATE's code decays everything; CRATE-alpha's only products' kernels, no dictionaries; the
+// auto-encoders' all but norms and biases; the others' products, and in models of text the tables of embeddings.
+bool decays(Family family, Kind kind) {
+  switch (family) {
+    case Family::crate:
+      return true;
+    case Family::crate_alpha:
+      return kind == Kind::matrix;
+    case Family::vit:
+      return kind == Kind::matrix;
+    default:
+      return kind != Kind::vector;
   }
-  return false;
-}
-
-Fill fill_of(std::string_view name) {
-  if (ends_with_any(name, {"ista.eta"})) return Fill::eta;
-  if (ends_with_any(name, {"ista.lambda"})) return Fill::lambda;
-  if (ends_with_any(name, {".scale", "temperature"})) return Fill::one;
-  if (ends_with_any(name, {"gamma1", "gamma2"})) return Fill::layer_scale;
-  if (ends_with_any(name, {".shift", "_bias", ".b_in", ".b_out"})) return Fill::zero;
-  if (ends_with_any(name, {"ista.dict", "ista.dict_out"})) return Fill::kaiming;
-  if (ends_with_any(name, {"mssa.w", "mha.w", "mlp.w_out"})) return Fill::stream_normal;
-  return Fill::normal;
-}
-
-int64_t layer_of(std::string_view name) { return std::atoll(std::string(name.substr(7)).c_str()); }
-
-double value_at(const ModelConfig& c, const std::string& name, Fill fill, const Rng& rng, uint64_t address,
-                uint64_t i) {
-  switch (fill) {
-    case Fill::zero:
-      return 0;
-    case Fill::one:
-      return 1;
-    case Fill::layer_scale:
-      return 1e-5;
-    case Fill::normal:
-      return 0.02 * rng.normal(address, i);
-    case Fill::stream_normal:
-      return 0.02 / std::sqrt(2.0 * static_cast<double>(c.layers)) * rng.normal(address, i);
-    case Fill::kaiming:
-      return std::sqrt(6.0 / static_cast<double>(c.dim)) * (2 * rng.uniform(address, i) - 1);
-    case Fill::eta:
-      return c.eta_of(layer_of(name));
-    case Fill::lambda:
-      return c.lambda_of(layer_of(name));
-  }
-  return 0;
 }
 
 class List {
  public:
-  void add(std::string name, Shape shape) { list_.push_back({std::move(name), shape}); }
-  void add_norm(const ModelConfig& c, const std::string& name) {
-    add(name + ".scale", {c.dim});
-    if (c.bias) add(name + ".shift", {c.dim});
+  explicit List(const ModelConfig& config) : c_(config) {}
+  void add(std::string name, Shape shape, Kind kind) {
+    list_.push_back({std::move(name), shape, decays(c_.family, kind)});
+  }
+  void matrix(std::string name, int64_t out, int64_t in) { add(std::move(name), {out, in}, Kind::matrix); }
+  void dictionary(std::string name, int64_t m) { add(std::move(name), {m, c_.dim}, Kind::dictionary); }
+  void vector(std::string name, int64_t n) { add(std::move(name), {n}, Kind::vector); }
+  /// Vectors that stand for tokens: embeddings, positions, class and mask token.
+  void table(std::string name, Shape shape) { add(std::move(name), shape, Kind::table); }
+  void norm(const std::string& name, int64_t n) {
+    vector(name + ".scale", n);
+    if (c_.bias) vector(name + ".shift", n);
   }
   std::vector<ParameterShape> take() { return std::move(list_); }
 
  private:
+  const ModelConfig& c_;
   std::vector<ParameterShape> list_;
 };
 
 void add_attention(List& list, const ModelConfig& c, const std::string& block) {
   const bool white = is_white_box(c.family);
+  const int64_t width = c.attention_width();
   const std::string at = block + (white ? "mssa." : "mha.");
-  list.add_norm(c, block + "norm1");
-  list.add(at + (white ? "u" : "qkv"), {white ? c.dim : 3 * c.dim, c.dim});
-  if (c.bias && !white) list.add(at + "qkv_bias", {3 * c.dim});
-  if (c.qk_norm) list.add(at + "temperature", {c.heads});
-  if (c.shift && white) list.add(at + "shift", {c.dim});
-  list.add(at + "w", {c.dim, c.dim});
-  if (c.bias) list.add(at + "w_bias", {c.dim});
-  if (c.layer_scale) list.add(block + "gamma1", {c.dim});
+  list.norm(block + "norm1", c.dim);
+  list.matrix(at + (white ? "u" : "qkv"), white ? width : 3 * width, c.dim);
+  if (c.bias && c.qkv_bias && !white) list.vector(at + "qkv_bias", 3 * width);
+  if (c.qk_norm) list.vector(at + "temperature", c.heads);
+  if (c.shift && white) list.vector(at + "shift", width);
+  if (c.attention_output()) {
+    list.matrix(at + "w", c.dim, width);
+    if (c.attention_bias()) list.vector(at + "w_bias", c.dim);
+  }
+  if (c.layer_scale) list.vector(block + "gamma1", c.dim);
 }
 
 void add_second_half(List& list, const ModelConfig& c, const std::string& block) {
-  list.add_norm(c, block + "norm2");
+  list.norm(block + "norm2", c.dim);
   const int64_t m = c.n_atoms();
   if (is_white_box(c.family)) {
-    list.add(block + "ista.dict", {m, c.dim});
-    if (c.untied_dictionary) list.add(block + "ista.dict_out", {m, c.dim});
-    if (c.learn_eta) list.add(block + "ista.eta", {1});
-    if (c.learn_lambda) list.add(block + "ista.lambda", {c.lambda_per_atom ? m : 1});
+    list.dictionary(block + "ista.dict", m);
+    if (c.untied_dictionary) list.dictionary(block + "ista.dict_out", m);
+    if (c.learn_eta) list.vector(block + "ista.eta", 1);
+    if (c.learn_lambda) list.vector(block + "ista.lambda", c.lambda_per_atom ? m : 1);
   } else {
-    list.add(block + "mlp.w_in", {m, c.dim});
-    if (c.bias) list.add(block + "mlp.b_in", {m});
-    list.add(block + "mlp.w_out", {c.dim, m});
-    if (c.bias) list.add(block + "mlp.b_out", {c.dim});
+    list.matrix(block + "mlp.w_in", m, c.dim);
+    if (c.bias) list.vector(block + "mlp.b_in", m);
+    list.matrix(block + "mlp.w_out", c.dim, m);
+    if (c.bias) list.vector(block + "mlp.b_out", c.dim);
   }
-  if (c.layer_scale) list.add(block + "gamma2", {c.dim});
+  if (c.layer_scale) list.vector(block + "gamma2", c.dim);
+}
+
+void add_blocks(List& list, const ModelConfig& c, const std::string& prefix) {
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const std::string block = fmt::format("{}{}.", prefix, i);
+    add_attention(list, c, block);
+    add_second_half(list, c, block);
+  }
+}
+
+void add_image_embedding(List& list, const ModelConfig& c) {
+  const ImageConfig& image = c.image;
+  if (c.family == Family::crate) list.norm("embed.patch_norm", image.patch_numbers());
+  list.matrix("embed.patch", c.dim, image.patch_numbers());
+  if (c.bias) list.vector("embed.patch_bias", c.dim);
+  if (c.family == Family::crate) list.norm("embed.norm", c.dim);
+  if (image.class_token) list.table("embed.cls", {c.dim});
+  if (image.positions != Positions::none) list.table("embed.pos", {image.tokens(), c.dim});
 }
 
 }  // namespace
 
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
-  List list;
-  list.add("embed.tokens", {c.vocab, c.dim});
-  if (c.learned_positions) list.add("embed.pos", {c.context, c.dim});
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const std::string block = fmt::format("blocks.{}.", i);
-    add_attention(list, c, block);
-    add_second_half(list, c, block);
+  List list(c);
+  if (is_image(c.family)) {
+    add_image_embedding(list, c);
+  } else {
+    list.table("embed.tokens", {c.vocab, c.dim});
+    if (c.learned_positions) list.table("embed.pos", {c.context, c.dim});
   }
-  if (c.final_norm()) list.add_norm(c, "norm");
-  if (!c.tied_head) list.add("head.weight", {c.vocab, c.dim});
+  add_blocks(list, c, "blocks.");
+  if (c.final_norm()) list.norm("norm", c.dim);
+  if (is_image(c.family)) {
+    if (c.image.classes > 0) list.matrix("head.weight", c.image.classes, c.dim);
+    if (c.image.classes > 0 && c.bias) list.vector("head.bias", c.image.classes);
+  } else if (!c.tied_head) {
+    list.matrix("head.weight", c.vocab, c.dim);
+  }
   return list.take();
 }
 
 ParameterCount count_parameters(const ModelConfig& config) {
   ParameterCount count;
-  for (const auto& [name, shape] : parameter_shapes(config)) {
+  for (const auto& [name, shape, decay] : parameter_shapes(config)) {
     count.all += shape.numel();
     if (name != "embed.pos") count.without_positions += shape.numel();
   }
   return count;
-}
-
-void init_parameters(ParameterStore& store, const ModelConfig& config, uint64_t seed) {
-  const Rng rng(seed, Stream::init);
-  for (Param& p : store.all()) {
-    const Fill fill = fill_of(p.name);
-    const uint64_t address = address_of(p.name);
-    const auto set = [&](auto* values) {
-      parallel_for(p.value.numel(), 1 << 14, [&](int64_t lo, int64_t hi) {
-        // Rounded to float first: `ref` and `cpu` start from the same weights.
-        for (int64_t i = lo; i < hi; ++i)
-          values[i] = static_cast<float>(value_at(config, p.name, fill, rng, address, static_cast<uint64_t>(i)));
-      });
-    };
-    if (p.value.dtype == Dtype::f32)
-      set(p.value.as<float>());
-    else
-      visit_ref(p.value.dtype, [&](auto zero) { set(p.value.as<decltype(zero)>()); });
-  }
-  store.values_changed();
 }
 
 }  // namespace crate

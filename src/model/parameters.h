@@ -12,6 +12,7 @@ namespace crate {
 struct ParameterShape {
   std::string name;
   Shape shape;
+  bool decay;  // weight decay applies, as the family's authors have it
 };
 
 /// In the order of the forward; this order is the order of the store and of the weight file.

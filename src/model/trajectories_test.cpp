@@ -28,7 +28,7 @@ class Trajectories : public testing::TestWithParam<Subject> {
     const std::string path = folder + GetParam().name + ".safetensors";
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
     file = read_safetensors(path);
-    model = import_model(device, GetParam().family, read_official(path));
+    model = as_language_model(import_model(device, GetParam().family, read_official(path)), path);
     model->store().allocate_grads();
     optimizer = nlohmann::json::parse(file.metadata.at("optimizer"));
     for (const Param& p : model->store().all()) {

@@ -42,6 +42,11 @@ CRATE_CLONES void lion_numbers(float* p, const float* grad, float* m, const Lion
   }
 }
 
+CRATE_CLONES void average_numbers(float* average, const float* value, float decay, float fresh, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) average[i] = decay * average[i] + fresh * value[i];
+}
+
 CRATE_CLONES double squares(const float* x, int64_t n) {
   double s[vec::lanes] = {};
   int64_t i = 0;
@@ -98,8 +103,20 @@ void lion_cpu(const LionState& s, const Lion& o) {
                [=, &f](int64_t lo, int64_t hi) { lion_numbers(p + lo, grad + lo, m + lo, f, hi - lo); });
 }
 
+void average_ref(const AverageState& s, double decay) {
+  visit_ref(s.value.dtype, [&](auto zero) { ref::average<decltype(zero)>(s, decay); });
+}
+
+void average_cpu(const AverageState& s, double decay) {
+  float* average = s.average.as<float>();
+  const float *value = s.value.as<float>(), keep = static_cast<float>(decay), fresh = static_cast<float>(1 - decay);
+  parallel_for(s.value.numel(), grain,
+               [=](int64_t lo, int64_t hi) { average_numbers(average + lo, value + lo, keep, fresh, hi - lo); });
+}
+
 constexpr Kernels<void(const AdamWState&, const AdamW&)> adamw{"adamw", adamw_ref, adamw_cpu};
 constexpr Kernels<void(const LionState&, const Lion&)> lion{"lion", lion_ref, lion_cpu};
+constexpr Kernels<void(const AverageState&, double)> average{"average", average_ref, average_cpu};
 
 void check(const char* op, const Tensor& value, const Tensor& other, const char* name) {
   require(other.shape == value.shape && other.dtype == value.dtype, "[{}] {} must be {} {}, came {} {}", op, name,
@@ -120,6 +137,11 @@ void lion_step(Device& device, const LionState& state, const Lion& options) {
   check("lion", state.value, state.grad, "grad");
   check("lion", state.value, state.m, "m");
   lion.on(device.kind())(state, options);
+}
+
+void average_step(Device& device, const AverageState& state, double decay) {
+  check("average", state.value, state.average, "average");
+  average.on(device.kind())(state, decay);
 }
 
 double sum_of_squares(Device&, const Tensor& x) {

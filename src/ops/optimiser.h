@@ -39,6 +39,12 @@ struct LionState {
 void adamw_step(Device& device, const AdamWState& state, const AdamW& options);
 void lion_step(Device& device, const LionState& state, const Lion& options);
 
+/// average = decay average + (1 - decay) value; both of one shape.
+struct AverageState {
+  Tensor average, value;
+};
+void average_step(Device& device, const AverageState& state, double decay);
+
 /// Sum of x_i^2 in double, in an order fixed by the size alone.
 double sum_of_squares(Device& device, const Tensor& x);
 /// x *= factor.
@@ -73,6 +79,11 @@ template <class T> void lion(const LionState& s, const Lion& o) {
     p[i] -= o.lr * (sign + o.decay * p[i]);
     m[i] = o.beta2 * m[i] + (1 - o.beta2) * g;
   }
+}
+
+template <class T> void average(const AverageState& s, double decay) {
+  for (int64_t i = 0; i < s.value.numel(); ++i)
+    s.average.as<T>()[i] = decay * s.average.as<T>()[i] + (1 - decay) * s.value.as<T>()[i];
 }
 
 }  // namespace ref

@@ -136,5 +136,20 @@ TEST(Data, CompressedTextsGiveTheSameTokens) {
   }
 }
 
+TEST(Data, ScenesAreFoldersThatOpenAgain) {
+  const Folder folder;
+  const std::string out = folder.at("scenes");
+  const std::vector<std::string> command = {"data", "--scenes", "9", "--val-scenes", "8", "--size", "16", "-o", out};
+  ASSERT_EQ(run_crate(command).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(out + "/train/circle/circle_000008.png"));
+  EXPECT_TRUE(std::filesystem::exists(out + "/voc/SegmentationClass/star_000005.png"));
+  const Outcome again = run_crate(command);
+  EXPECT_EQ(again.code, 1);
+  EXPECT_NE(again.err.find("not empty"), std::string::npos) << again.err;
+  const Outcome absent = run_crate({"data", "--bench-loader", folder.at("absent")});
+  EXPECT_EQ(absent.code, 1);
+  EXPECT_NE(absent.err.find(folder.at("absent")), std::string::npos) << absent.err;
+}
+
 }  // namespace
 }  // namespace crate::whole

@@ -71,6 +71,15 @@ TEST(Structure, TheParsersKnowOnlyTheirCellar) {
   }
 }
 
+TEST(Structure, ImagesKnowOnlyTheBase) {
+  const std::regex include("^#include \"(base|testing|work/image)/");
+  for (const fs::path& file : files_under({"src/work/image"})) {
+    for (const std::string& line : lines_of(file)) {
+      EXPECT_TRUE(!line.starts_with("#include \"") || std::regex_search(line, include)) << file << ": " << line;
+    }
+  }
+}
+
 TEST(Structure, TheMapIsTrue) {
   std::set<std::string> listed, there;
   const std::regex entry("^- `([^`]+)`: .");

@@ -41,7 +41,7 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
   LanguageModel model(device, config);
   model.init(1);
   model.store().allocate_grads();
-  Optimizer optimizer(device, model.store(), {});
+  Optimizer optimizer(device, {&model.store()}, {});
   const int64_t count = options.batch * config.context;
   std::vector<int32_t> tokens = random_tokens(count, config.vocab), targets = random_tokens(count, config.vocab);
   const Shape shape{options.batch, config.context};
@@ -56,7 +56,7 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
       run.backward(model.loss(run, in, out).loss);
       flops = run.forward_cost().flops + run.backward_cost().flops;
     }
-    optimizer.update(1e-4, step++);
+    optimizer.update(1e-4, 0.1, step++);
     return flops;
   });
   result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());

@@ -5,11 +5,14 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "work/draw/chart.h"
+#include "model/directory.h"
+#include "work/compare/controls.h"
+#include "work/compare/meter.h"
 
 namespace crate {
 namespace {
@@ -17,13 +20,27 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// What must not change between a run and its continuation.
-std::string identity_of(const Experiment& e) {
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr int64_t probe_steps = 24, probe_log = 4;  // of a run that measures speed
+constexpr int64_t rotation_seed = 1;                // the same rotation for every run
+
+// What must not change between a run and its continuation. Seeds and arms may be added, but the first seed chose the
+// learning rates.
+json identity_of(const Experiment& e) {
   json arms = json::object();
   for (const Arm& arm : e.arms) arms[arm.name] = arm.recipe.text;
-  return json{{"arms", arms},  {"reference", e.reference}, {"match", name_of(e.match)}, {"seeds", e.seeds},
-              {"lr", e.rates}, {"lr_steps", e.rate_steps}}
-      .dump();
+  return {{"arms", arms},  {"reference", e.reference}, {"match", name_of(e.match)}, {"first_seed", e.seeds.front()},
+          {"lr", e.rates}, {"lr_steps", e.rate_steps}};
+}
+
+bool continues(json old, json now) {
+  const json before = old.value("arms", json::object());
+  for (const auto& [name, text] : before.items()) {
+    if (!now["arms"].contains(name) || now["arms"][name] != text) return false;
+  }
+  old.erase("arms");
+  now.erase("arms");
+  return old == now;
 }
 
 std::vector<json> lines_of(const std::string& path) {
@@ -36,43 +53,77 @@ std::vector<json> lines_of(const std::string& path) {
   return out;
 }
 
-RunResult result_of(const std::string& folder, uint64_t seed, const TrainResult& trained) {
-  RunResult r{seed, trained.validation.loss, trained.validation.bits_per_byte, trained.validation.mean_nonzero(), 0,
-              {}};
-  double last = 0;
+// Time of training and the validation curve, as metrics.jsonl tells them; restarts leave no trace in either.
+void read_metrics(const std::string& folder, RunResult& r) {
+  double tokens = 0;
   for (const json& line : lines_of(folder + "/metrics.jsonl")) {
     if (line.contains("val_loss")) r.curve.emplace_back(line.value("step", 0.0), line.value("val_loss", 0.0));
-    if (!line.contains("seconds")) continue;
-    const double now = line.value("seconds", 0.0);  // begins at 0 again after a restart
-    r.seconds += now < last ? now : now - last;
-    last = now;
+    const double speed = line.value("tokens_per_second", 0.0);
+    if (speed <= 0) continue;
+    r.seconds += (line.value("tokens", 0.0) - tokens) / speed;
+    tokens = line.value("tokens", 0.0);
   }
-  return r;
 }
+
+// Median over the parts of a run but the first, which also packs and allocates.
+double steady_speed(const std::string& folder) {
+  std::vector<double> speeds;
+  for (const json& line : lines_of(folder + "/metrics.jsonl")) {
+    if (line.contains("tokens_per_second") && line.value("step", int64_t{0}) > probe_log)
+      speeds.push_back(line.value("tokens_per_second", 0.0));
+  }
+  require(!speeds.empty(), "[compare] {} holds no measured speed; delete that folder and go on", folder);
+  std::nth_element(speeds.begin(), speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2), speeds.end());
+  return speeds[speeds.size() / 2];
+}
+
+json to_file(const RunResult& r) {
+  const bool diverged = !std::isfinite(r.loss);
+  return {{"loss", diverged ? json(nullptr) : json(r.loss)},
+          {"bits_per_byte", diverged ? json(nullptr) : json(r.bits_per_byte)},
+          {"code_nonzero", r.nonzero},
+          {"seconds", r.seconds},
+          {"curve", r.curve}};
+}
+
+std::optional<RunResult> from_file(const std::string& path, uint64_t seed) {
+  if (!fs::exists(path)) return std::nullopt;
+  const json file = json::parse(read_text_file(path), nullptr, false);
+  require(file.is_object() && file.contains("loss"), "{} is damaged; delete it, and the run is evaluated again", path);
+  const auto number = [&](const char* key) { return file[key].is_number() ? file[key].get<double>() : infinity; };
+  return RunResult{seed,
+                   number("loss"),
+                   number("bits_per_byte"),
+                   file.value("code_nonzero", 0.0),
+                   file.value("seconds", 0.0),
+                   file.value("curve", std::vector<std::pair<double, double>>{})};
+}
+
+struct Stopped {};  // leaves the experiment where it is
 
 class Comparer {
  public:
   Comparer(const Experiment& experiment, const CompareOptions& options) : experiment_(experiment), options_(options) {
     result_.reference = experiment.reference;
     result_.match = experiment.match;
-    all_ = static_cast<int64_t>(experiment.arms.size() *
-                                (experiment.seeds.size() + experiment.rates.size() + (timed() ? 1 : 0)));
   }
 
   Comparison run() {
     prepare_folder();
-    const Budget target = budget_of(experiment_.reference_arm().recipe.model);
-    for (const Arm& arm : experiment_.arms) {
-      ArmResult r{arm.name, arm.recipe, {}, 0, {}, {}};
-      r.recipe.model = sized_to(arm.recipe.model, target, experiment_.match);
-      r.budget = budget_of(r.recipe.model);
-      r.mismatch = crate::mismatch(r.budget, target, experiment_.match);
-      result_.arms.push_back(std::move(r));
-    }
-    choose_rates();
-    if (timed()) choose_steps();
-    for (const uint64_t seed : experiment_.seeds) {
-      for (ArmResult& arm : result_.arms) train_seed(arm, seed);
+    size_arms();
+    meter_.of(all_work());
+    if (options_.sized) options_.sized(result_);
+    try {
+      for (ArmResult& arm : result_.arms) choose_rate(arm);
+      if (timed()) choose_steps();
+      for (const uint64_t seed : experiment_.seeds) {
+        for (ArmResult& arm : result_.arms) arm.runs.push_back(train_one(arm, seed_recipe(arm, seed), "seed", seed));
+      }
+      for (const Control control : experiment_.controls) {
+        for (ArmResult& arm : result_.arms) evaluate_control(arm, control);
+      }
+    } catch (const Stopped&) {
+      result_.stopped = true;
     }
     return result_;
   }
@@ -82,210 +133,191 @@ class Comparer {
   bool stopping() const { return options_.stop && options_.stop->load(); }
 
   void prepare_folder() {
-    const std::string plan = options_.out + "/plan.json", identity = identity_of(experiment_);
-    if (fs::exists(plan) && read_text_file(plan) != identity + "\n") {
-      require(options_.force, "{} holds another experiment; give another --out, or --force to start over",
-              options_.out);
-      for (const Arm& arm : experiment_.arms) fs::remove_all(fs::path(options_.out) / arm.name);
+    const std::string path = options_.out + "/plan.json";
+    const json plan = identity_of(experiment_);
+    if (fs::exists(path)) {
+      const json old = json::parse(read_text_file(path), nullptr, false);
+      if (!old.is_object() || !continues(old, plan)) {
+        require(options_.force, "{} holds another experiment; give another --out, or --force to start over",
+                options_.out);
+        for (const Arm& arm : experiment_.arms) fs::remove_all(fs::path(options_.out) / arm.name);
+      }
     }
     fs::create_directories(options_.out);
-    write_atomically(plan, identity + "\n");
+    write_atomically(path, plan.dump(2) + "\n");
   }
 
-  // Trains, or continues, one run. False when a stop was asked for before its end.
-  bool train_one(const ArmResult& arm, const Recipe& recipe, const std::string& run, TrainResult& out) {
-    if (stopping()) return false;
-    if (options_.started) options_.started(arm.name + " " + run, done_, all_);
-    TrainOptions options;
-    options.out = folder_of(arm, run);
-    options.resume = true;
-    options.stop = options_.stop;
-    options.observer.step = options_.step;
-    out = train(recipe, options);
-    result_.stopped |= out.stopped;
-    ++done_;
-    return !out.stopped;
+  void size_arms() {
+    const Budget target = budget_of(experiment_.reference_arm().recipe.model);
+    for (const Arm& arm : experiment_.arms) {
+      ArmResult r;
+      r.name = arm.name;
+      r.recipe = arm.recipe;
+      r.recipe.model = sized_to(arm.recipe.model, target, experiment_.match);
+      r.budget = budget_of(r.recipe.model);
+      r.mismatch = std::exp(crate::mismatch(r.budget, target, experiment_.match)) - 1;
+      result_.arms.push_back(std::move(r));
+    }
+  }
+
+  // A step of an arm costs its FLOPs a token; batch and context are common to all.
+  double all_work() {
+    double all = 0;
+    for (const ArmResult& arm : result_.arms) {
+      const double tries = static_cast<double>(experiment_.rates.size()) * static_cast<double>(experiment_.rate_steps);
+      const double runs = static_cast<double>(experiment_.seeds.size()) * static_cast<double>(arm.recipe.train.steps);
+      all += arm.budget.flops * (tries + runs + (timed() ? probe_steps : 0));
+    }
+    const std::size_t of_an_arm =
+        experiment_.rates.size() + (timed() ? 1 : 0) + experiment_.seeds.size() * (1 + experiment_.controls.size());
+    progress_.runs = static_cast<int64_t>(result_.arms.size() * of_an_arm);
+    return all;
+  }
+
+  void tell(const std::string& run) {
+    if (stopping()) throw Stopped{};
+    meter_.begin();
+    progress_.run = run;
+    ++progress_.number;
+    progress_.done = meter_.share();
+    progress_.seconds_left = meter_.seconds_left();
+    if (options_.started) options_.started(progress_);
   }
 
   std::string folder_of(const ArmResult& arm, const std::string& run) const {
-    std::string name = run;
-    std::replace(name.begin(), name.end(), ' ', '-');
-    return options_.out + "/" + arm.name + "/" + name;
+    return options_.out + "/" + arm.name + "/" + run;
   }
 
-  void choose_rates() {
-    for (ArmResult& arm : result_.arms) {
-      for (const double lr : experiment_.rates) {
-        Recipe recipe = arm.recipe;
-        recipe.optimizer.lr = lr;
-        recipe.train.steps = experiment_.rate_steps;
-        recipe.train.seed = experiment_.seeds.front();
-        TrainResult trained;
-        // A rate at which the loss is lost is a result too.
-        double loss = std::numeric_limits<double>::infinity();
-        try {
-          if (!train_one(arm, recipe, fmt::format("lr {}", lr), trained)) return stop();
-          loss = trained.validation.loss;
-        } catch (const Error& e) {
-          if (std::string_view(e.what()).find("optimizer.lr") == std::string_view::npos) throw;
-        }
-        arm.tries.push_back({lr, loss});
-      }
-      if (arm.tries.empty()) continue;
-      const auto best = std::min_element(arm.tries.begin(), arm.tries.end(),
-                                         [](const RateTry& a, const RateTry& b) { return a.loss < b.loss; });
-      require(std::isfinite(best->loss), "[compare] arm {} diverged at every learning rate of compare.lr", arm.name);
-      arm.recipe.optimizer.lr = best->lr;
+  Recipe seed_recipe(const ArmResult& arm, uint64_t seed) const {
+    Recipe recipe = arm.recipe;
+    recipe.train.seed = seed;
+    return recipe;
+  }
+
+  // Trains, or continues, one run, unless its result is there already. A loss that is lost is a result too.
+  template <class Tag> RunResult train_one(const ArmResult& arm, const Recipe& recipe, const char* kind, Tag tag) {
+    const std::string folder = folder_of(arm, fmt::format("{}-{}", kind, tag));
+    const double flops = arm.budget.flops;
+    tell(fmt::format("{} {} {}", arm.name, kind, tag));
+    std::optional<RunResult> result = from_file(folder + "/result.json", recipe.train.seed);
+    if (!result) {
+      result = validated(folder, recipe, [&](const StepReport& r) {
+        meter_.at(flops * static_cast<double>(r.step));
+        progress_.done = meter_.share();
+        progress_.seconds_left = meter_.seconds_left();
+        if (options_.step) options_.step(progress_, r);
+      });
+      read_metrics(folder, *result);
+      write_atomically(folder + "/result.json", to_file(*result).dump() + "\n");
     }
+    meter_.end(flops * static_cast<double>(recipe.train.steps));
+    return *result;
+  }
+
+  RunResult validated(const std::string& folder, const Recipe& recipe, std::function<void(const StepReport&)> step) {
+    TrainOptions options;
+    options.out = folder;
+    options.resume = true;
+    options.stop = options_.stop;
+    options.observer.step = std::move(step);
+    try {
+      const TrainResult trained = train(recipe, options);
+      if (trained.stopped) throw Stopped{};
+      return {recipe.train.seed,
+              trained.validation.loss,
+              trained.validation.value("bits_per_byte"),
+              trained.validation.mean_nonzero(),
+              0,
+              {}};
+    } catch (const Error& e) {
+      const std::string_view what = e.what();  // the trainer's errors of this kind name the remedy
+      if (what.find(" became ") == std::string_view::npos || what.find("optimizer.lr") == std::string_view::npos) throw;
+      return {recipe.train.seed, infinity, infinity, 0, 0, {}};
+    }
+  }
+
+  void choose_rate(ArmResult& arm) {
+    for (const double lr : experiment_.rates) {
+      Recipe recipe = seed_recipe(arm, experiment_.seeds.front());
+      recipe.optimizer.lr = lr;
+      recipe.train.steps = experiment_.rate_steps;
+      arm.tries.push_back({lr, train_one(arm, recipe, "lr", lr).loss});
+    }
+    if (arm.tries.empty()) return;
+    const auto best = std::min_element(arm.tries.begin(), arm.tries.end(),
+                                       [](const RateTry& a, const RateTry& b) { return a.loss < b.loss; });
+    require(std::isfinite(best->loss), "[compare] arm {} diverged at every learning rate of compare.lr: add lower ones",
+            arm.name);
+    arm.recipe.optimizer.lr = best->lr;
   }
 
   // Tokens a second of a short run decide how many steps fit into the reference's time.
   void choose_steps() {
-    constexpr int64_t probe_steps = 20;
-    std::vector<double> speed;
+    std::vector<double> speeds;
     for (const ArmResult& arm : result_.arms) {
-      Recipe recipe = arm.recipe;
-      recipe.train.steps = recipe.train.log_every = probe_steps;
+      Recipe recipe = seed_recipe(arm, experiment_.seeds.front());
+      recipe.train.steps = probe_steps;
+      recipe.train.log_every = probe_log;
       recipe.train.eval_every = recipe.train.checkpoint_every = 0;
-      const std::string path = folder_of(arm, "speed") + "/metrics.jsonl";
-      TrainResult trained;
-      if (!train_one(arm, recipe, "speed", trained)) return stop();
-      for (const json& line : lines_of(path)) {
-        if (line.contains("tokens_per_second"))
-          speed.push_back(line.value("tokens_per_second", 0.0) / static_cast<double>(recipe.train.batch) /
-                          static_cast<double>(recipe.model.context));
+      train_one(arm, recipe, "speed", "probe");
+      speeds.push_back(steady_speed(folder_of(arm, "speed-probe")));
+    }
+    const ArmResult& reference = result_.reference_arm();
+    const double steps = static_cast<double>(reference.recipe.train.steps),
+                 speed = speeds[static_cast<std::size_t>(&reference - result_.arms.data())];
+    for (std::size_t i = 0; i < speeds.size(); ++i)
+      result_.arms[i].recipe.train.steps = std::max<int64_t>(1, std::llround(steps * speeds[i] / speed));
+    meter_.of(all_work());
+  }
+
+  void evaluate_control(ArmResult& arm, Control control) {
+    ControlResult out{control, {}};
+    for (std::size_t i = 0; i < experiment_.seeds.size(); ++i) {
+      const uint64_t seed = experiment_.seeds[i];
+      const std::string folder = folder_of(arm, fmt::format("{}-{}", name_of(control), seed));
+      tell(fmt::format("{} seed {} {}", arm.name, seed, name_of(control)));
+      std::optional<RunResult> result = from_file(folder + ".json", seed);
+      if (!result) {
+        result = control_of_run(arm, folder, control, arm.runs[i]);
+        write_atomically(folder + ".json", to_file(*result).dump() + "\n");
       }
+      out.runs.push_back(*result);
     }
-    const auto reference = static_cast<std::size_t>(&result_.reference_arm() - result_.arms.data());
-    require(speed.size() == result_.arms.size() && speed[reference] > 0, "[compare] {} holds no measured speeds",
-            options_.out);
-    const int64_t steps = result_.arms[reference].recipe.train.steps;
-    for (std::size_t i = 0; i < speed.size(); ++i) {
-      result_.arms[i].recipe.train.steps =
-          std::max<int64_t>(1, std::llround(static_cast<double>(steps) * speed[i] / speed[reference]));
-    }
+    arm.controls.push_back(std::move(out));
   }
 
-  void train_seed(ArmResult& arm, uint64_t seed) {
-    Recipe recipe = arm.recipe;
-    recipe.train.seed = seed;
-    const std::string run = fmt::format("seed {}", seed);
-    TrainResult trained;
-    if (train_one(arm, recipe, run, trained))
-      arm.runs.push_back(result_of(folder_of(arm, run), seed, trained));
-    else
-      stop();
+  // The trainer evaluates what it resumes at its last step, and what it only initialises at step 0.
+  RunResult control_of_run(const ArmResult& arm, const std::string& folder, Control control, const RunResult& run) {
+    Recipe recipe = seed_recipe(arm, run.seed);
+    fs::remove_all(folder);
+    if (control == Control::untrained) {
+      recipe.train.steps = 0;
+    } else {
+      if (!std::isfinite(run.loss)) return run;  // nothing was learned that could be turned
+      fs::copy(folder_of(arm, fmt::format("seed-{}", run.seed)), folder, fs::copy_options::recursive);
+      turn_model(folder, rotation_seed);
+    }
+    const RunResult result = validated(folder, recipe, {});
+    fs::remove_all(folder);
+    return result;
   }
-
-  void stop() { result_.stopped = true; }
 
   const Experiment& experiment_;
   const CompareOptions& options_;
   Comparison result_;
-  int64_t done_ = 0, all_ = 0;
+  CompareProgress progress_;
+  WorkMeter meter_;
 };
 
-std::vector<double> losses(const ArmResult& arm) {
-  std::vector<double> out;
-  for (const RunResult& r : arm.runs) out.push_back(r.loss);
-  return out;
-}
-
-json json_of(const Estimate& e) {
-  return {{"mean", e.mean}, {"half_width_95", std::isfinite(e.half_width) ? json(e.half_width) : json(nullptr)}};
-}
-
-json json_of(const ArmResult& arm) {
-  json tries = json::array(), runs = json::array();
-  for (const RateTry& t : arm.tries)
-    tries.push_back({{"lr", t.lr}, {"loss", std::isfinite(t.loss) ? json(t.loss) : json(nullptr)}});
-  for (const RunResult& r : arm.runs)
-    runs.push_back({{"seed", r.seed},
-                    {"loss", r.loss},
-                    {"bits_per_byte", r.bits_per_byte},
-                    {"code_nonzero", r.nonzero},
-                    {"seconds", r.seconds},
-                    {"curve", r.curve}});
-  return {{"name", arm.name},
-          {"config", json::parse(to_json(arm.recipe.model))},
-          {"parameters", arm.budget.parameters},
-          {"training_flops_per_token", arm.budget.flops},
-          {"mismatch", arm.mismatch},
-          {"lr", arm.recipe.optimizer.lr},
-          {"steps", arm.recipe.train.steps},
-          {"tries", tries},
-          {"runs", runs}};
-}
-
 }  // namespace
-
-Estimate ArmResult::loss() const { return estimate(losses(*this)); }
-
-const ArmResult& Comparison::reference_arm() const {
-  const auto it = std::find_if(arms.begin(), arms.end(), [&](const ArmResult& a) { return a.name == reference; });
-  require(it != arms.end(), "[compare] no arm '{}'", reference);
-  return *it;
-}
-
-Estimate Comparison::difference(const ArmResult& arm) const {
-  return paired_difference(losses(arm), losses(reference_arm()));
-}
 
 Comparison compare(const Experiment& experiment, const CompareOptions& options) {
   Comparison result = Comparer(experiment, options).run();
   if (!result.stopped) {
     write_atomically(options.out + "/results.json", to_json(result) + "\n");
-    write_atomically(options.out + "/curves.svg", curves_svg(result));
+    if (const std::string svg = curves_svg(result); !svg.empty()) write_atomically(options.out + "/curves.svg", svg);
   }
   return result;
-}
-
-std::string verdict(const Comparison& comparison, const ArmResult& arm) {
-  const Estimate d = comparison.difference(arm);
-  if (!std::isfinite(d.half_width))
-    return fmt::format("{}: {:+.4f} nats a token against {} with one seed; nothing follows from one", arm.name, d.mean,
-                       comparison.reference);
-  const std::string numbers =
-      fmt::format("{:.4f} +- {:.4f} nats a token (95 %, {} seeds)", std::abs(d.mean), d.half_width, arm.runs.size());
-  if (std::abs(d.mean) <= d.half_width)
-    return fmt::format("{} and {} cannot be told apart: {} {}", arm.name, comparison.reference, d.mean < 0 ? "-" : "+",
-                       numbers);
-  return fmt::format("{} is {} than {} by {}", arm.name, d.mean < 0 ? "better" : "worse", comparison.reference,
-                     numbers);
-}
-
-std::string to_json(const Comparison& comparison) {
-  json arms = json::array();
-  for (const ArmResult& arm : comparison.arms) {
-    json one = json_of(arm);
-    if (!comparison.stopped) {
-      one["loss"] = json_of(arm.loss());
-      if (arm.name != comparison.reference) {
-        one["difference"] = json_of(comparison.difference(arm));
-        one["verdict"] = verdict(comparison, arm);
-      }
-    }
-    arms.push_back(one);
-  }
-  return json{{"reference", comparison.reference},
-              {"match", name_of(comparison.match)},
-              {"stopped", comparison.stopped},
-              {"arms", arms}}
-      .dump();
-}
-
-std::string curves_svg(const Comparison& comparison) {
-  Chart chart{"validation loss", "steps", "nats a token", {}, false};
-  for (const ArmResult& arm : comparison.arms) {
-    Line line{arm.name, arm.runs.front().curve};
-    for (std::size_t i = 0; i < line.points.size(); ++i) {
-      double sum = 0;
-      for (const RunResult& r : arm.runs) sum += r.curve.at(i).second;
-      line.points[i].second = sum / static_cast<double>(arm.runs.size());
-    }
-    chart.lines.push_back(std::move(line));
-  }
-  return svg_of(chart);
 }
 
 }  // namespace crate

@@ -1,77 +1,42 @@
-// compare: trains the arms of an experiment under one budget and says what the numbers say.
+// compare: trains the arms of an experiment under one budget, for outcome.h to say what the numbers say.
 //
 // 1. Each arm is sized to the reference's parameters, FLOPs or both (size.h).
 // 2. Each arm tries the same learning rates for the same number of steps with the first seed; the lowest validation
-// loss
-//    wins. What an arm spends on this is the same for all.
+//    loss wins. What an arm spends on this is the same for all.
 // 3. With match = time the steps of an arm are those that take as long as the reference's, by the speed of a short run.
 // 4. Every seed trains every arm: same text, same order of batches, same schedule.
+// 5. Where asked for, each arm is evaluated untrained and with its blocks rotated (controls.h), seed by seed.
 //
-// The folder holds plan.json (1-3), one model directory a run, results.json and curves.svg. Run again, it continues.
+// The folder holds plan.json (what was asked for), a folder a run with the model and its result.json, results.json and
+// curves.svg. Run again, it takes up where it was; more seeds or controls may then be asked for.
 #pragma once
 #include <atomic>
 #include <functional>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "work/compare/experiment.h"
-#include "work/compare/size.h"
-#include "work/compare/statistics.h"
+#include "work/compare/outcome.h"
 #include "work/train/trainer.h"
 
 namespace crate {
 
-struct RateTry {
-  double lr = 0, loss = 0;  // validation, nats a token
-};
-
-struct RunResult {
-  uint64_t seed = 0;
-  double loss = 0, bits_per_byte = 0;            // validation at the end
-  double nonzero = 0;                            // mean over layers
-  double seconds = 0;                            // of training, summed over restarts as metrics.jsonl tells
-  std::vector<std::pair<double, double>> curve;  // (step, validation loss)
-};
-
-struct ArmResult {
-  std::string name;
-  Recipe recipe;  // as sized, with its learning rate and steps
-  Budget budget;
-  double mismatch = 0;  // relative, to the reference's budget
-  std::vector<RateTry> tries;
-  std::vector<RunResult> runs;  // a seed each
-
-  Estimate loss() const;
-};
-
-struct Comparison {
-  std::string reference;
-  Match match = Match::none;
-  bool stopped = false;  // before every run was done
-  std::vector<ArmResult> arms;
-
-  const ArmResult& reference_arm() const;
-  /// Loss of the arm less that of the reference, paired by seed; below 0: the arm is better.
-  Estimate difference(const ArmResult& arm) const;
+/// How far the whole experiment is.
+struct CompareProgress {
+  std::string run;               // "white seed 1"
+  int64_t number = 0, runs = 0;  // this one counts from 1
+  double done = 0;               // share of all work, 0 to 1, as FLOPs tell
+  double seconds_left = 0;       // at the speed seen so far; 0: not known yet
 };
 
 struct CompareOptions {
   std::string out;
   bool force = false;  // start over although the folder holds another experiment
   const std::atomic<bool>* stop = nullptr;
-  std::function<void(const std::string& run, int64_t done, int64_t all)> started = {};  // "white seed 1", runs
-  std::function<void(const StepReport&)> step = {};
+  std::function<void(const Comparison&)> sized = {};  // before anything is trained
+  std::function<void(const CompareProgress&)> started = {};
+  std::function<void(const CompareProgress&, const StepReport&)> step = {};
 };
 
 /// Throws Error; finished runs are kept.
 Comparison compare(const Experiment& experiment, const CompareOptions& options);
-
-/// No more than the numbers say: "white is worse than twin by 0.02 +- 0.01 nats a token (95 %, 3 seeds)".
-std::string verdict(const Comparison& comparison, const ArmResult& arm);
-
-std::string to_json(const Comparison& comparison);
-/// Validation loss over steps, one line an arm (mean over its seeds).
-std::string curves_svg(const Comparison& comparison);
 
 }  // namespace crate

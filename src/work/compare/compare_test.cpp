@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "testing/folder.h"
@@ -59,7 +61,7 @@ TEST_F(Comparing, ContinuesWhereItStopped) {
   std::atomic<bool> stop = false;
   again.stop = &stop;
   int64_t steps = 0;
-  again.step = [&](const StepReport&) { stop = ++steps == 3; };
+  again.step = [&](const CompareProgress&, const StepReport&) { stop = ++steps == 3; };
   EXPECT_TRUE(compare(e, again).stopped);
   EXPECT_FALSE(std::filesystem::exists(folder.at("again/results.json")));
   again.stop = nullptr;
@@ -68,6 +70,57 @@ TEST_F(Comparing, ContinuesWhereItStopped) {
     EXPECT_EQ(rest.arms[i].loss().mean, whole.arms[i].loss().mean);
     EXPECT_EQ(rest.arms[i].runs[1].curve, whole.arms[i].runs[1].curve);
   }
+  // What is done is read, not done again.
+  again.step = [](const CompareProgress& p, const StepReport&) { FAIL() << p.run << " was trained again"; };
+  std::vector<double> shares;
+  again.started = [&](const CompareProgress& p) { shares.push_back(p.done); };
+  EXPECT_EQ(compare(e, again).arms[1].loss().mean, whole.arms[1].loss().mean);
+  ASSERT_EQ(shares.size(), 4u);
+  EXPECT_EQ(shares.front(), 0);
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()) && shares.back() < 1);
+}
+
+TEST_F(Comparing, SeedsAndControlsMayBeAdded) {
+  const std::string path = experiment("none");
+  const Comparison first = compare(load_experiment(path), options());
+  const std::string more =
+      folder.with("e.toml",
+                  "[compare]\nrecipe = \"base.toml\"\nreference = \"twin\"\nseeds = [1, 2, 5]\n"
+                  "controls = [\"untrained\", \"rotated\"]\n[arm.twin]\n[arm.white]\nmodel.family = \"crate-lm\"\n");
+  const Comparison all = compare(load_experiment(more), options());
+  for (std::size_t i = 0; i < 2; ++i) {
+    const ArmResult& arm = all.arms[i];
+    ASSERT_EQ(arm.runs.size(), 3u);
+    EXPECT_EQ(arm.runs[0].loss, first.arms[i].runs[0].loss);
+    ASSERT_EQ(arm.controls.size(), 2u);
+    EXPECT_EQ(arm.controls[0].control, Control::untrained);
+    for (const ControlResult& control : arm.controls) {
+      ASSERT_EQ(control.runs.size(), 3u);
+      for (std::size_t k = 0; k < 3; ++k) EXPECT_GT(control.runs[k].loss, arm.runs[k].loss) << name_of(control.control);
+    }
+    EXPECT_NEAR(arm.controls[0].runs[0].loss, std::log(257.0), 0.1);  // knows nothing yet
+    EXPECT_LT(arm.controls[1].runs[0].loss,
+              arm.controls[0].runs[0].loss);  // the table of tokens is still the trained one
+    EXPECT_FALSE(std::filesystem::exists(folder.at("out/" + arm.name + "/rotated-1")));
+  }
+  const auto json = nlohmann::json::parse(read_text_file(folder.at("out/results.json")));
+  EXPECT_EQ(json["arms"][0]["controls"]["rotated"].size(), 3u);
+}
+
+TEST_F(Comparing, ARunThatDivergesIsAResult) {
+  const Comparison c =
+      compare(load_experiment(experiment("none", "lr = [1e-2, 1e30]\nlr_steps = 6"), {"optimizer.clip=0"}), options());
+  for (const ArmResult& arm : c.arms) {
+    EXPECT_TRUE(std::isinf(arm.tries[1].loss));
+    EXPECT_EQ(arm.recipe.optimizer.lr, 1e-2);
+  }
+  const Experiment wild = load_experiment(experiment("none"), {"optimizer.clip=0", "optimizer.lr=1e30"});
+  CompareOptions there = options();
+  there.out = folder.at("wild");
+  const Comparison w = compare(wild, there);
+  EXPECT_EQ(w.arms[0].diverged(), 2);
+  EXPECT_NE(verdict(w, w.arms[1]).find("no verdict"), std::string::npos);
+  EXPECT_TRUE(nlohmann::json::parse(to_json(w))["arms"][0]["runs"][0]["loss"].is_null());
 }
 
 TEST_F(Comparing, EqualTimeGivesTheFasterArmMoreSteps) {
@@ -85,20 +138,62 @@ TEST_F(Comparing, AnotherExperimentIsNotOverwritten) {
   EXPECT_EQ(compare(other, force).arms[0].recipe.train.steps, 5);
 }
 
-TEST_F(Comparing, TheVerdictSaysNoMoreThanTheNumbers) {
+Comparison with_losses(Match match, std::vector<double> white, std::vector<double> twin) {
+  Comparison c{"twin", match, false, {}};
+  for (const auto& [name, losses] : {std::pair{"twin", twin}, std::pair{"white", white}}) {
+    ArmResult arm;
+    arm.name = name;
+    arm.budget = {1e6, 6e6};
+    for (const double loss : losses) arm.runs.push_back({0, loss, 0, 0, 10, {{100, loss}}});
+    c.arms.push_back(arm);
+  }
+  return c;
+}
+
+TEST(Verdict, SaysNoMoreThanTheNumbers) {
   const auto with = [](std::vector<double> white, std::vector<double> twin) {
-    Comparison c{"twin", Match::none, false, {}};
-    for (const auto& [name, losses] : {std::pair{"twin", twin}, std::pair{"white", white}}) {
-      ArmResult arm{name, {}, {}, 0, {}, {}};
-      for (const double loss : losses) arm.runs.push_back({0, loss, 0, 0, 0, {}});
-      c.arms.push_back(arm);
-    }
+    const Comparison c = with_losses(Match::none, std::move(white), std::move(twin));
     return verdict(c, c.arms[1]);
   };
   EXPECT_NE(with({1.1, 1.2, 1.3}, {1.0, 1.1, 1.2}).find("white is worse than twin by 0.1000"), std::string::npos);
   EXPECT_NE(with({0.9, 1.0, 1.1}, {1.0, 1.1, 1.2}).find("white is better than twin"), std::string::npos);
   EXPECT_NE(with({0.9, 1.2}, {1.0, 1.1}).find("cannot be told apart"), std::string::npos);
   EXPECT_NE(with({0.9}, {1.0}).find("nothing follows"), std::string::npos);
+  EXPECT_NE(with({0.9, INFINITY}, {1.0, 1.1}).find("no verdict, 1 of 2 runs of white"), std::string::npos);
+  EXPECT_NE(with({0.9, 1.0}, {INFINITY, INFINITY}).find("runs of twin"), std::string::npos);
+}
+
+TEST(Verdict, NamesBudgetsThatDoNotMeet) {
+  for (const Match match : {Match::none, Match::parameters, Match::flops, Match::both, Match::time}) {
+    Comparison c = with_losses(match, {0.9, 1.0, 1.1}, {1.0, 1.1, 1.2});
+    EXPECT_EQ(verdict(c, c.arms[1]).find("with"), std::string::npos);
+    c.arms[1].budget = {1.5e6, 9.6e6};
+    for (RunResult& r : c.arms[1].runs) r.seconds = 12;
+    const std::string said = verdict(c, c.arms[1]);
+    const auto says = [&](const char* words) { return said.find(words) != std::string::npos; };
+    EXPECT_EQ(says("1.50x its parameters"), match != Match::flops && match != Match::time) << said;
+    EXPECT_EQ(says("1.60x its FLOPs"), match != Match::parameters && match != Match::time) << said;
+    EXPECT_EQ(says("1.20x its training time"), match == Match::time) << said;
+  }
+}
+
+TEST(Verdict, NotesWhatTheTableCannotShow) {
+  Comparison c = with_losses(Match::none, {1, 2}, {1, 2});
+  ASSERT_EQ(notes(c).size(), 1u);
+  EXPECT_NE(notes(c)[0].find("no learning rates were searched"), std::string::npos);
+  for (ArmResult& arm : c.arms) arm.tries = {{1e-3, 2}, {2e-3, 1}, {4e-3, 2}};
+  c.arms[0].recipe.optimizer.lr = 2e-3;
+  c.arms[1].recipe.optimizer.lr = 4e-3;
+  ASSERT_EQ(notes(c).size(), 1u);
+  EXPECT_NE(notes(c)[0].find("white did best at 0.004"), std::string::npos) << notes(c)[0];
+  c.arms.push_back(c.arms[0]);
+  EXPECT_NE(notes(c).back().find("here are 2"), std::string::npos);
+}
+
+TEST(Curves, AreMeansOverTheSeedsThatGotThere) {
+  Comparison c = with_losses(Match::none, {1, 3}, {2, 2});
+  c.arms[1].runs[0].curve.emplace_back(200, 0.5);  // the other seed stopped earlier
+  EXPECT_NE(curves_svg(c).find("<polyline"), std::string::npos);
 }
 
 TEST_F(Comparing, RefusesWhatItCannotRead) {
@@ -115,6 +210,15 @@ TEST_F(Comparing, RefusesWhatItCannotRead) {
   EXPECT_NE(error_of("[compare]\nrecipe = \"base.toml\"\nreference = \"a\"\n[arm.a]\nmodel.width = 3\n[arm.b]\n")
                 .find("model.width"),
             std::string::npos);
+  const std::string head = "[compare]\nrecipe = \"base.toml\"\nreference = \"a\"\n";
+  EXPECT_NE(error_of(head + "[arm.a]\n[arm.\"../b\"]\n").find("'../b'"), std::string::npos);
+  EXPECT_NE(error_of(head + arms + "[arms.c]\n").find("'arms'"), std::string::npos);
+  EXPECT_NE(error_of(head + "seeds = [1, 1]\n" + arms).find("twice"), std::string::npos);
+  EXPECT_NE(error_of(head + "lr = [0.0]\n" + arms).find("> 0"), std::string::npos);
+  EXPECT_NE(error_of(head + "controls = [\"random\"]\n" + arms).find("'random'"), std::string::npos);
+  for (const char* key :
+       {"data.train = \"x\"", "train.steps = 3", "train.seed = 2", "model.context = 8", "schedule.warmup = 1"})
+    EXPECT_NE(error_of(head + "[arm.a]\n" + key + "\n[arm.b]\n").find("all arms share"), std::string::npos) << key;
 }
 
 }  // namespace

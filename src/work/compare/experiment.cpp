@@ -3,6 +3,8 @@
 #include <toml++/toml.h>
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -11,6 +13,11 @@
 
 namespace crate {
 namespace {
+
+// What every arm must share, or the arms do not see the same text in the same order with the same schedule.
+constexpr std::string_view shared[] = {"data.",      "schedule.",         "train.steps",      "train.batch",
+                                       "train.seed", "train.eval_tokens", "train.eval_every", "model.context",
+                                       "model.vocab"};
 
 constexpr Match matches[] = {Match::none, Match::parameters, Match::flops, Match::both, Match::time};
 
@@ -40,8 +47,24 @@ template <class T> std::vector<T> numbers_of(const toml::node& node, const std::
   return out;
 }
 
+std::vector<Control> controls_from(const toml::node& node, const std::string& path) {
+  const toml::array* array = node.as_array();
+  require(array != nullptr, "{}: compare.controls must be a list, as [\"untrained\"], came '{}'", path, text_of(node));
+  std::vector<Control> out;
+  for (const toml::node& item : *array) out.push_back(control_of(text_of(item), path + ": compare.controls"));
+  return out;
+}
+
+void check(const Experiment& e) {
+  require(!e.recipe.empty(), "{}: compare.recipe names no recipe", e.path);
+  require(e.rate_steps > 0, "{}: compare.lr_steps must be a whole number > 0", e.path);
+  require(std::set(e.seeds.begin(), e.seeds.end()).size() == e.seeds.size(),
+          "{}: compare.seeds names a seed twice; one seed is one run", e.path);
+  for (const double lr : e.rates) require(lr > 0, "{}: compare.lr must hold rates > 0, came {}", e.path, lr);
+}
+
 void read_compare(Experiment& e, const toml::table& table) {
-  const std::vector<std::string> known = {"recipe", "reference", "match", "seeds", "lr", "lr_steps"};
+  const std::vector<std::string> known = {"recipe", "reference", "match", "seeds", "lr", "lr_steps", "controls"};
   for (const auto& [name, node] : table) {
     const std::string key(name.str());
     if (key == "recipe")
@@ -56,10 +79,12 @@ void read_compare(Experiment& e, const toml::table& table) {
       e.rates = numbers_of<double>(node, "compare.lr", e.path);
     else if (key == "lr_steps")
       e.rate_steps = node.value<int64_t>().value_or(0);
+    else if (key == "controls")
+      e.controls = controls_from(node, e.path);
     else
       fail("{}: unknown key 'compare.{}'; did you mean 'compare.{}'?", e.path, key, nearest(key, known));
   }
-  require(e.rate_steps > 0, "{}: compare.lr_steps must be a whole number > 0", e.path);
+  check(e);
 }
 
 // [arm.white] model.family = "crate-lm" -> "model.family=crate-lm".
@@ -69,10 +94,24 @@ std::vector<std::string> settings_of(const toml::table& arm, const std::string& 
     const toml::table* keys = node.as_table();
     require(keys != nullptr, "{}: arm.{}.{} must be section.key = value, as model.family = \"crate-lm\"", path, name,
             std::string_view(section.str()));
-    for (const auto& [key, value] : *keys)
-      out.push_back(fmt::format("{}.{}={}", section.str(), key.str(), text_of(value)));
+    for (const auto& [key, value] : *keys) {
+      const std::string full = fmt::format("{}.{}", section.str(), key.str());
+      const bool common = std::any_of(std::begin(shared), std::end(shared), [&](std::string_view s) {
+        return s.ends_with('.') ? full.starts_with(s) : full == s;
+      });
+      require(!common, "{}: arm.{} sets {}, which all arms share; set it in the recipe, or with --set for all", path,
+              name, full);
+      out.push_back(full + "=" + text_of(value));
+    }
   }
   return out;
+}
+
+// It names folders.
+void check_name(const std::string& name, const std::string& path) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+  require(!name.empty() && name.find_first_not_of(allowed) == std::string::npos,
+          "{}: the name of an arm has letters, digits, - and _ only, came '{}'", path, name);
 }
 
 std::string beside(const std::string& recipe, const std::string& path) {
@@ -98,6 +137,15 @@ const char* name_of(Match match) {
   return "?";
 }
 
+const char* name_of(Control control) { return control == Control::untrained ? "untrained" : "rotated"; }
+
+Control control_of(const std::string& name, const std::string& where) {
+  for (const Control c : {Control::untrained, Control::rotated}) {
+    if (name == name_of(c)) return c;
+  }
+  fail("{}: a control is untrained or rotated, came '{}'", where, name);
+}
+
 const Arm& Experiment::reference_arm() const {
   const auto it = std::find_if(arms.begin(), arms.end(), [&](const Arm& a) { return a.name == reference; });
   require(it != arms.end(), "{}: compare.reference names no arm of the file, came '{}'", path, reference);
@@ -117,9 +165,13 @@ Experiment load_experiment(const std::string& path, const std::vector<std::strin
   require(compare != nullptr && arms != nullptr && arms->size() >= 2,
           "{}: expected a [compare] section and at least two [arm.NAME] sections", path);
   read_compare(e, *compare);
-  require(!e.recipe.empty(), "{}: compare.recipe names no recipe", path);
+  for (const auto& [name, node] : file) {
+    require(name == "compare" || name == "arm", "{}: unknown section '{}'; expected [compare] and [arm.NAME]", path,
+            std::string_view(name.str()));
+  }
   e.recipe = beside(e.recipe, path);
   for (const auto& [name, node] : *arms) {
+    check_name(std::string(name.str()), path);
     require(node.is_table(), "{}: arm.{} must be a section", path, std::string_view(name.str()));
     Arm arm{std::string(name.str()), settings_of(*node.as_table(), std::string(name.str()), path), {}};
     arm.set.insert(arm.set.end(), overrides.begin(), overrides.end());

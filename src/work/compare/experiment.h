@@ -8,9 +8,11 @@
 //   seeds = [1, 2, 3]
 //   lr = [1e-3, 2e-3, 4e-3]         # optional: learning rates every arm tries once, with the first seed
 //   lr_steps = 200                  # steps of such a try
+//   controls = ["untrained"]        # optional: untrained, rotated (controls.h)
 //
 //   [arm.white]
-//   model.family = "crate-lm"       # any section.key of a recipe, over the shared one
+//   model.family = "crate-lm"       # a section.key of a recipe, over the shared one; not what all arms must share:
+//                                   # text, vocabulary, context, batch, steps and schedule
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,8 +23,12 @@
 namespace crate {
 
 enum class Match : uint8_t { none, parameters, flops, both, time };
+enum class Control : uint8_t { untrained, rotated };
 
 const char* name_of(Match match);
+const char* name_of(Control control);
+/// Throws Error on an unknown name; `where` says who asked.
+Control control_of(const std::string& name, const std::string& where);
 
 struct Arm {
   std::string name;
@@ -38,6 +44,7 @@ struct Experiment {
   std::vector<uint64_t> seeds = {1, 2, 3};
   std::vector<double> rates;  // empty: each arm's own optimizer.lr
   int64_t rate_steps = 200;
+  std::vector<Control> controls;
   std::vector<Arm> arms;  // by name
 
   const Arm& reference_arm() const;

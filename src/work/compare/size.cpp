@@ -30,7 +30,8 @@ ModelConfig with_best_atoms(ModelConfig c, const Budget& target, Match match) {
     if (match != Match::parameters) sum += std::log(b.flops / target.flops);
     return sum;
   };
-  int64_t low = std::max<int64_t>(1, c.dim / 8), high = c.dim;  // atoms between d and 8 d
+  const int64_t fewest = std::max<int64_t>(1, (c.dim + 7) / 8);  // atoms between d and 8 d
+  int64_t low = fewest, high = c.dim;
   while (low < high) {
     const int64_t middle = (low + high) / 2;
     if (excess(middle) < 0)
@@ -38,7 +39,7 @@ ModelConfig with_best_atoms(ModelConfig c, const Budget& target, Match match) {
     else
       high = middle;
   }
-  const bool below = low > 1 && std::abs(excess(low - 1)) < std::abs(excess(low));
+  const bool below = low > fewest && std::abs(excess(low - 1)) < std::abs(excess(low));
   c.atoms = 8 * (below ? low - 1 : low);
   return c;
 }

@@ -44,6 +44,13 @@ TEST(Size, TheSquareDictionaryChangesItsWidthAlone) {
   EXPECT_LE(mismatch(budget_of(c), target, Match::parameters), 0.06);
 }
 
+TEST(Size, ADictionaryStaysWide) {
+  ModelConfig small = of(Family::gpt2, 2);
+  small.dim = 48;
+  const ModelConfig c = sized_to(of(Family::crate_lm, 2), budget_of(small), Match::both);
+  EXPECT_GE(c.n_atoms(), c.dim);
+}
+
 TEST(Size, WhatFitsAlreadyStays) {
   for (const Match match : {Match::none, Match::parameters, Match::flops, Match::both, Match::time}) {
     const ModelConfig c = of(Family::crate_lm, 4);

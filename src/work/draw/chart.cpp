@@ -11,7 +11,7 @@
 namespace crate {
 namespace {
 
-constexpr double width = 720, height = 440, left = 70, right = 180, top = 40, bottom = 50;  // pixels
+constexpr double width = 720, height = 440, left = 70, right = 180, top = 50, bottom = 50;  // pixels
 // Told apart by colour-blind eyes too (Okabe and Ito).
 constexpr const char* colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"};
 
@@ -37,9 +37,9 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-// A step of 1, 2 or 5 times a power of ten that cuts the range in four to ten parts.
+// A step of 1, 2 or 5 times a power of ten that cuts the range in three to eight parts.
 double tick_step(const Range& r) {
-  const double raw = (r.high - r.low) / 5, power = std::pow(10, std::floor(std::log10(raw)));
+  const double raw = (r.high - r.low) / 8, power = std::pow(10, std::floor(std::log10(raw)));
   for (const double m : {1.0, 2.0, 5.0}) {
     if (raw <= m * power) return m * power;
   }
@@ -48,12 +48,14 @@ double tick_step(const Range& r) {
 
 class Drawing {
  public:
-  explicit Drawing(const Chart& chart) : chart_(chart) {
+  Drawing(const Chart& chart, double offset) : chart_(chart), left_(offset + left), right_(offset + width - right) {
     for (const Line& line : chart.lines) {
-      for (const auto& [x, y] : line.points) {
+      for (std::size_t i = 0; i < line.points.size(); ++i) {
+        const auto& [x, y] = line.points[i];
         if (!std::isfinite(y)) continue;
         x_.take(place(x));
-        y_.take(y);
+        y_.take(y - deviation(line, i));
+        y_.take(y + deviation(line, i));
       }
     }
     require(x_.low <= x_.high, "[chart] '{}' has no point to draw", chart.title);
@@ -62,20 +64,18 @@ class Drawing {
   }
 
   std::string text() {
-    out_ = fmt::format(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" font-family=\"sans-serif\" "
-        "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
-        width, height);
-    label(left, 22, "start", chart_.title, 15);
+    label(left_, 20, "start", chart_.title, 15);
     axes();
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) line(i);
-    return out_ + "</svg>\n";
+    return out_;
   }
 
  private:
   double place(double x) const { return chart_.log_x ? std::log10(x) : x; }
-  double at_x(double placed) const { return left + x_.part(placed) * (width - left - right); }
+  double at_x(double placed) const { return left_ + x_.part(placed) * (right_ - left_); }
   double at_y(double y) const { return height - bottom - y_.part(y) * (height - top - bottom); }
+
+  static double deviation(const Line& line, std::size_t i) { return i < line.deviation.size() ? line.deviation[i] : 0; }
 
   void label(double x, double y, const char* anchor, const std::string& text, int size = 12) {
     out_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" font-size=\"{}\">{}</text>\n", x, y, anchor,
@@ -87,39 +87,61 @@ class Drawing {
   }
 
   void axes() {
-    const double step_y = tick_step(y_), step_x = chart_.log_x ? std::max(1.0, tick_step(x_)) : tick_step(x_);
+    const double step_y = tick_step(y_),
+                 step_x = chart_.log_x || chart_.whole_x ? std::max(1.0, tick_step(x_)) : tick_step(x_);
     for (double y = std::ceil(y_.low / step_y) * step_y; y <= y_.high; y += step_y) {
-      stroke(left, at_y(y), width - right, at_y(y));
-      label(left - 6, at_y(y) + 4, "end", fmt::format("{:.4g}", y));
+      stroke(left_, at_y(y), right_, at_y(y));
+      label(left_ - 6, at_y(y) + 4, "end", fmt::format("{:.4g}", y));
     }
     for (double x = std::ceil(x_.low / step_x) * step_x; x <= x_.high; x += step_x) {
       stroke(at_x(x), top, at_x(x), height - bottom);
       label(at_x(x), height - bottom + 18, "middle", fmt::format("{:.4g}", chart_.log_x ? std::pow(10, x) : x));
     }
-    label((left + width - right) / 2, height - 12, "middle", chart_.x);
-    label(left, top - 6, "start", chart_.y);
+    label((left_ + right_) / 2, height - 12, "middle", chart_.x);
+    label(left_, top - 6, "start", chart_.y);
   }
 
   void line(std::size_t i) {
+    const Line& l = chart_.lines[i];
     const char* colour = colours[i % std::size(colours)];
-    std::string points;
-    for (const auto& [x, y] : chart_.lines[i].points) {
-      if (std::isfinite(y)) points += fmt::format("{:.1f},{:.1f} ", at_x(place(x)), at_y(y));
+    std::string points, upper, lower, dots;
+    for (std::size_t j = 0; j < l.points.size(); ++j) {
+      const auto& [x, y] = l.points[j];
+      if (!std::isfinite(y)) continue;
+      const double px = at_x(place(x)), d = deviation(l, j);
+      points += fmt::format("{:.1f},{:.1f} ", px, at_y(y));
+      upper += fmt::format("{:.1f},{:.1f} ", px, at_y(y + d));
+      lower = fmt::format("{:.1f},{:.1f} ", px, at_y(y - d)) + lower;
+      if (l.dots)
+        dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3.5\" fill=\"{}\"/>\n", px, at_y(y), colour);
     }
+    if (!l.deviation.empty())
+      out_ += fmt::format("<polygon points=\"{}{}\" fill=\"{}\" fill-opacity=\"0.15\"/>\n", upper, lower, colour);
     out_ += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n", points, colour);
+    out_ += dots;
     const double y = top + 10 + 18 * static_cast<double>(i);
-    out_ += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"14\" height=\"4\" fill=\"{}\"/>\n", width - right + 14,
-                        y - 4, colour);
-    label(width - right + 34, y + 1, "start", chart_.lines[i].name);
+    out_ += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"14\" height=\"4\" fill=\"{}\"/>\n", right_ + 14, y - 4,
+                        colour);
+    label(right_ + 34, y + 1, "start", l.name);
   }
 
   const Chart& chart_;
+  double left_, right_;
   Range x_, y_;
   std::string out_;
 };
 
 }  // namespace
 
-std::string svg_of(const Chart& chart) { return Drawing(chart).text(); }
+std::string svg_of(const Chart& chart) { return svg_of(std::vector<Chart>{chart}); }
+
+std::string svg_of(const std::vector<Chart>& charts) {
+  std::string out = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" font-family=\"sans-serif\" "
+      "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
+      width * static_cast<double>(charts.size()), height);
+  for (std::size_t i = 0; i < charts.size(); ++i) out += Drawing(charts[i], static_cast<double>(i) * width).text();
+  return out + "</svg>\n";
+}
 
 }  // namespace crate

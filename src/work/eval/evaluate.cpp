@@ -85,12 +85,14 @@ EvalResult evaluate(LanguageModel& model, const Tokenizer& tokenizer, const Toke
   require(text.size() > 1, "{} is empty: there is nothing to evaluate on", text.name());
   const std::vector<Window> windows = windows_of(text.size(), context, stride);
   SparsityTap sparsity(model.config().layers);
+  Tap* listener = options.sparsity ? &sparsity : nullptr;
+  InterventionTap changes(options.changes, model.config(), listener);
   Sums sums;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < windows.size();) {
     const auto end = static_cast<std::size_t>(batch_end(windows, i, options.batch));
     evaluate_batch(model, tokenizer, text, std::span(windows).subspan(i, end - i),
-                   options.sparsity ? &sparsity : nullptr, sums);
+                   options.changes.empty() ? listener : &changes, sums);
     i = end;
     if (options.progress) options.progress(sums.tokens, text.size() - 1);
   }

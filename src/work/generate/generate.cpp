@@ -23,8 +23,9 @@ std::vector<double> last_row(const Tensor& logits, int64_t vocab) {
 }
 
 // The next token's logits after `fresh` more tokens.
-std::vector<double> logits_after(LanguageModel& model, std::vector<int32_t> fresh, DecodeState* state, int64_t vocab) {
-  Run run(model.device());
+std::vector<double> logits_after(LanguageModel& model, std::vector<int32_t> fresh, DecodeState* state, int64_t vocab,
+                                 Tap* tap) {
+  Run run(model.device(), {.tap = tap});
   const auto n = static_cast<int64_t>(fresh.size());
   const Tensor hidden = model.hidden(run, {fresh.data(), {1, n}, Dtype::i32}, state);
   return last_row(model.head(run, hidden.row_slice(n - 1, n)), vocab);
@@ -32,7 +33,11 @@ std::vector<double> logits_after(LanguageModel& model, std::vector<int32_t> fres
 
 class Window {
  public:
-  Window(LanguageModel& model, bool cache) : model_(model), state_(model.device(), model.config(), 1), cache_(cache) {}
+  Window(LanguageModel& model, const GenerateOptions& options)
+      : model_(model),
+        state_(model.device(), model.config(), 1),
+        changes_(options.changes, model.config()),
+        cache_(options.cache) {}
 
   std::vector<double> next(const std::vector<int32_t>& all, int64_t vocab) {
     const auto context = static_cast<std::size_t>(model_.config().context);
@@ -42,12 +47,15 @@ class Window {
     if (slid || !cache_) state_.clear();
     const std::size_t known = static_cast<std::size_t>(state_.length());
     const std::vector<int32_t> fresh(all.begin() + static_cast<std::ptrdiff_t>(begin + known), all.end());
-    return logits_after(model_, fresh, cache_ ? &state_ : nullptr, vocab);
+    changes_.begin_at(static_cast<int64_t>(begin + known));
+    return logits_after(model_, fresh, cache_ ? &state_ : nullptr, vocab,
+                        changes_.changes().empty() ? nullptr : &changes_);
   }
 
  private:
   LanguageModel& model_;
   DecodeState state_;
+  InterventionTap changes_;
   bool cache_;
   std::size_t begin_ = 0;
 };
@@ -89,7 +97,7 @@ int32_t choose(std::vector<double> logits, const GenerateOptions& options, int64
 std::vector<int32_t> continue_tokens(LanguageModel& model, std::vector<int32_t> prompt, const GenerateOptions& options,
                                      int64_t vocab, const std::function<bool(int32_t)>& keep_going) {
   require(!prompt.empty(), "[generate] the prompt is empty");
-  Window window(model, options.cache);
+  Window window(model, options);
   std::vector<int32_t> made;
   while (static_cast<int64_t>(made.size()) < options.tokens) {
     const int32_t token = choose(window.next(prompt, vocab), options, static_cast<int64_t>(prompt.size()));

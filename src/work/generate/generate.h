@@ -13,6 +13,7 @@
 
 #include "model/language_model.h"
 #include "work/data/tokenizer.h"
+#include "work/steer/intervention.h"
 
 namespace crate {
 
@@ -25,6 +26,7 @@ struct GenerateOptions {
   uint64_t seed = 0;
   std::vector<std::string> stop = {};  // end before the first of these appears
   bool cache = true;
+  std::vector<Intervention> changes = {};  // of atoms while the model runs; position 0 is the prompt's first token
 };
 
 struct GenerateResult {

@@ -1,6 +1,7 @@
 #include "work/report/bootstrap.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
@@ -13,59 +14,79 @@ double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+// What is drawn from: a seed's items, with the mean and the standard error of their mean.
+struct Items {
+  const std::vector<double>* values;
+  double mean, error;
+};
+
+Items items_of(const std::vector<double>& values) {
+  const double mean = mean_of(values), n = static_cast<double>(values.size());
+  double square = 0;
+  for (const double v : values) square += (v - mean) * (v - mean);
+  return {&values, mean, std::sqrt(square) / n};
+}
+
 struct Term {
   const Samples* samples;
   double sign;
+  std::vector<Items> seeds = {};
 };
 
-// Mean of one draw: `pick` says which seed stands at a place, items are drawn at (stream address, item).
-class Draw {
+// The values of one draw after the other; a draw's numbers are addressed by its own number.
+class Draws {
  public:
-  Draw(const std::vector<Term>& terms, uint64_t number) : terms_(terms), number_(number) {
-    const std::size_t seeds = terms[0].samples->seeds.size();
-    together_ =
-        std::all_of(terms.begin(), terms.end(), [&](const Term& t) { return t.samples->seeds.size() == seeds; });
+  explicit Draws(const std::vector<Term>& terms) : terms_(terms) {
+    const std::size_t seeds = terms[0].seeds.size();
+    together_ = std::all_of(terms.begin(), terms.end(), [&](const Term& t) { return t.seeds.size() == seeds; });
   }
 
-  double value() const {
+  double value(uint64_t number) const {
     double sum = 0;
-    for (std::size_t t = 0; t < terms_.size(); ++t) sum += terms_[t].sign * mean(t);
+    for (std::size_t t = 0; t < terms_.size(); ++t) sum += terms_[t].sign * mean(t, number);
     return sum;
   }
 
  private:
-  double mean(std::size_t t) const {
-    const auto& seeds = terms_[t].samples->seeds;
+  double mean(std::size_t t, uint64_t number) const {
+    const auto& seeds = terms_[t].seeds;
     double sum = 0;
     for (std::size_t place = 0; place < seeds.size(); ++place) {
       const uint64_t who = together_ ? place : place + 1000 * (t + 1);
-      const auto& items = seeds[rng_.below(seeds.size(), 2 * number_, who)];
-      double seed_sum = 0;
-      const uint64_t from = (t * 64 + place) << 32;
-      for (std::size_t i = 0; i < items.size(); ++i)
-        seed_sum += items[rng_.below(items.size(), 2 * number_ + 1, from + i)];
-      sum += seed_sum / static_cast<double>(items.size());
+      const Items& items = seeds[rng_.below(seeds.size(), 2 * number, who)];
+      sum += item_mean(items, 2 * number + 1, (t * 64 + place) << 32);
     }
     return sum / static_cast<double>(seeds.size());
   }
 
+  double item_mean(const Items& items, uint64_t major, uint64_t from) const {
+    const std::size_t n = items.values->size();
+    if (n > normal_from) return items.mean + items.error * rng_.normal(major, from);
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += (*items.values)[rng_.below(n, major, from + i)];
+    return sum / static_cast<double>(n);
+  }
+
   const std::vector<Term>& terms_;
-  uint64_t number_;
   bool together_;
   Rng rng_{1979, Stream::sample};
 };
 
-Interval interval_of(const std::vector<Term>& terms) {
+Interval interval_of(std::vector<Term> terms) {
   Interval out;
-  for (const Term& t : terms) {
+  for (Term& t : terms) {
     require(!t.samples->seeds.empty(), "[bootstrap] expected at least one seed");
-    for (const auto& items : t.samples->seeds) require(!items.empty(), "[bootstrap] a seed has no items");
+    for (const auto& items : t.samples->seeds) {
+      require(!items.empty(), "[bootstrap] a seed has no items");
+      t.seeds.push_back(items_of(items));
+    }
     out.mean += t.sign * t.samples->mean();
   }
   for (const auto& items : terms[0].samples->seeds) out.items += static_cast<int64_t>(items.size());
   out.seeds = static_cast<int>(terms[0].samples->seeds.size());
   std::vector<double> draws(bootstrap_draws);
-  for (std::size_t i = 0; i < draws.size(); ++i) draws[i] = Draw(terms, i).value();
+  const Draws source(terms);
+  for (std::size_t i = 0; i < draws.size(); ++i) draws[i] = source.value(i);
   std::sort(draws.begin(), draws.end());
   out.low = draws[static_cast<std::size_t>(0.025 * bootstrap_draws)];
   out.high = draws[static_cast<std::size_t>(0.975 * bootstrap_draws) - 1];

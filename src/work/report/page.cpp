@@ -31,8 +31,8 @@ std::string mark_svg(double x, double y, const Mark& m) {
 }
 
 // Dots and intervals on a common scale; the zero line where it lies within.
-std::string strip(const std::vector<Mark>& marks) {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
+std::string strip(const std::vector<Mark>& marks, bool with_zero) {
+  double low = with_zero ? 0 : std::numeric_limits<double>::infinity(), high = with_zero ? 0 : -low;
   for (const Mark& m : marks) low = std::min(low, m.at.low), high = std::max(high, m.at.high);
   if (!(low <= high)) return {};
   if (low > 0 && low < 0.5 * high) low = 0;
@@ -69,8 +69,8 @@ std::string excess_table(const ReportCard& card) {
     rows += fmt::format(
         "<tr><th scope=\"row\">{}<p>{}</p></th>{}{}<td class=\"strip\">{}</td>{}<td class=\"{}\">{}</td></tr>",
         html_text(m.title), html_text(m.group), value_cell(v.white, true), value_cell(v.twin, true),
-        strip({{v.white, 0, 'o'}, {v.twin, 1, 'o'}}), value_cell(v.difference, true), v.ahead < 0 ? "quiet" : "won",
-        html_text(ahead_text(card, v)));
+        strip({{v.white, 0, 'o'}, {v.twin, 1, 'o'}}, true), value_cell(v.difference, true),
+        v.ahead < 0 ? "quiet" : "won", html_text(ahead_text(card, v)));
   }
   return fmt::format(
       "<table><thead><tr><th scope=\"col\">measure</th><th scope=\"col\" class=\"number\">{}</th><th scope=\"col\" "
@@ -96,7 +96,7 @@ std::string group_row(const ReportCard& card, const Measure& m) {
   }
   if (marks.empty()) return {};
   return fmt::format("<tr><th scope=\"row\">{}<p>{}</p></th>{}<td class=\"strip\">{}</td></tr>", html_text(m.title),
-                     html_text(m.formula), cells, strip(marks));
+                     html_text(m.formula), cells, strip(marks, false));
 }
 
 std::string groups(const ReportCard& card) {

@@ -1,4 +1,4 @@
-// optimizer: AdamW or Lion over all parameters of a model, with global-norm clipping.
+// optimizer: AdamW or Lion over all parameters of a task, with global-norm clipping.
 #pragma once
 #include <vector>
 
@@ -10,13 +10,13 @@ namespace crate {
 
 class Optimizer {
  public:
-  Optimizer(Device& device, ParameterStore& store, const OptimizerRecipe& recipe);
+  Optimizer(Device& device, const std::vector<ParameterStore*>& stores, const OptimizerRecipe& recipe);
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update with the gradients in the store; gives their norm before clipping. `step` counts from 0.
-  double update(double lr, int64_t step);
+  /// One update with the gradients in the stores; gives their norm before clipping. `step` counts from 0.
+  double update(double lr, double weight_decay, int64_t step);
 
   /// Moments by parameter, "m/<name>" and "v/<name>" (Lion has no v).
   struct Moment {
@@ -28,7 +28,7 @@ class Optimizer {
 
  private:
   Device& device_;
-  ParameterStore& store_;
+  std::vector<ParameterStore*> stores_;
   OptimizerRecipe recipe_;
   std::vector<Moment> moments_;  // m of every parameter, then v of every parameter
 };

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numbers>
 #include <sstream>
 
@@ -36,6 +35,16 @@ std::string text_of(const toml::node& node) {
 
 using Fields = std::map<std::string, std::string>;  // "train.steps" -> "1000"
 
+void flatten(const toml::table& table, const std::string& prefix, Fields& out) {
+  for (const auto& [key, value] : table) {
+    const std::string name = fmt::format("{}.{}", prefix, key.str());
+    if (const toml::table* group = value.as_table())
+      flatten(*group, name, out);  // [model.image]
+    else
+      out[name] = text_of(value);
+  }
+}
+
 Fields fields_of(const toml::table& table, const std::string& path) {
   Fields out;
   for (const auto& [section, node] : table) {
@@ -43,7 +52,7 @@ Fields fields_of(const toml::table& table, const std::string& path) {
     require(keys != nullptr,
             "{}: '{}' stands outside a section; expected [model] [data] [train] [optimizer] [schedule]", path,
             std::string_view(section.str()));
-    for (const auto& [key, value] : *keys) out[fmt::format("{}.{}", section.str(), key.str())] = text_of(value);
+    flatten(*keys, std::string(section.str()), out);
   }
   return out;
 }
@@ -92,12 +101,14 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("train.seed", r.train.seed);
   visit("train.recompute", r.train.recompute);
   visit("train.dtype", r.train.dtype);
+  visit("train.ema", r.train.ema);
   visit("optimizer.name", r.optimizer.name);
   visit("optimizer.lr", r.optimizer.lr);
   visit("optimizer.beta1", r.optimizer.beta1);
   visit("optimizer.beta2", r.optimizer.beta2);
   visit("optimizer.eps", r.optimizer.eps);
   visit("optimizer.weight_decay", r.optimizer.weight_decay);
+  visit("optimizer.final_weight_decay", r.optimizer.final_weight_decay);
   visit("optimizer.clip", r.optimizer.clip);
   visit("schedule.shape", r.schedule.shape);
   visit("schedule.warmup", r.schedule.warmup);
@@ -106,10 +117,7 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys = {"model.preset"};
-  const nlohmann::json model = nlohmann::json::parse(to_json({}));
-  for (const auto& [key, value] : model.items()) {
-    if (key != "format") keys.push_back("model." + key);
-  }
+  for (const std::string& name : field_names()) keys.push_back("model." + name);
   Recipe recipe;
   for_each_field(recipe, [&](const char* name, auto&) { keys.emplace_back(name); });
   return keys;
@@ -126,8 +134,11 @@ void check_keys(const Fields& fields, const std::string& path) {
 void set_model(Recipe& recipe, const Fields& fields) {
   const auto named = fields.find("model.preset");
   if (named != fields.end()) recipe.model = preset(named->second);
+  const auto family = fields.find("model.family");
+  if (family != fields.end()) set_field(recipe.model, "family", family->second);
   for (const auto& [key, value] : fields) {
-    if (key.starts_with("model.") && key != "model.preset") set_field(recipe.model, key.substr(6), value);
+    if (key.starts_with("model.") && key != "model.preset" && key != "model.family")
+      set_field(recipe.model, key.substr(6), value);
   }
 }
 
@@ -149,6 +160,7 @@ void check(const Recipe& r) {
           "[recipe] train.batch {} must be a positive multiple of train.micro_batches {}", r.train.batch,
           r.train.micro_batches);
   require(r.train.log_every > 0, "[recipe] train.log_every must be > 0, came {}", r.train.log_every);
+  require(r.train.ema >= 0 && r.train.ema < 1, "[recipe] train.ema must lie in [0, 1), came {}", r.train.ema);
   one_of("train.dtype", r.train.dtype, {"f32", "bf16"});
   one_of("optimizer.name", r.optimizer.name, {"adamw", "lion"});
   one_of("schedule.shape", r.schedule.shape, {"cosine", "linear", "constant"});
@@ -206,6 +218,18 @@ double learning_rate(const ScheduleRecipe& schedule, double lr, int64_t step, in
   const double along = std::min(1.0, static_cast<double>(step - schedule.warmup) / span);
   const double fall = schedule.shape == "linear" ? 1 - along : 0.5 * (1 + std::cos(std::numbers::pi * along));
   return lr * (schedule.final_ratio + (1 - schedule.final_ratio) * fall);
+}
+
+double weight_decay(const OptimizerRecipe& optimizer, int64_t step, int64_t steps) {
+  if (optimizer.final_weight_decay < 0) return optimizer.weight_decay;
+  const double along = static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, steps - 1));
+  const double left = 0.5 * (1 + std::cos(std::numbers::pi * along));
+  return optimizer.final_weight_decay + (optimizer.weight_decay - optimizer.final_weight_decay) * left;
+}
+
+double average_decay(double ema, int64_t step) {
+  const auto s = static_cast<double>(step);
+  return std::min(ema, (1 + s) / (10 + s));
 }
 
 }  // namespace crate

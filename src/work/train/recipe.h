@@ -28,6 +28,7 @@ struct TrainRecipe {
   uint64_t seed = 1;
   bool recompute = false;
   std::string dtype = "f32";  // or "bf16": products on bf16 inputs
+  double ema = 0;             // of the weights, e.g. 0.9999: their average is evaluated and saved beside; 0: none
 };
 
 struct OptimizerRecipe {
@@ -36,7 +37,8 @@ struct OptimizerRecipe {
   double beta1 = 0.9, beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.1;
-  double clip = 1.0;  // of the global gradient norm; 0: none
+  double final_weight_decay = -1;  // at the last step, along half a cosine; below 0: as at the first
+  double clip = 1.0;               // of the global gradient norm; 0: none
 };
 
 struct ScheduleRecipe {
@@ -60,5 +62,12 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
 
 /// Learning rate of step 0 .. steps - 1: linear warm-up, then the shape down to final_ratio.
 double learning_rate(const ScheduleRecipe& schedule, double lr, int64_t step, int64_t steps);
+
+/// Weight decay of a step.
+double weight_decay(const OptimizerRecipe& optimizer, int64_t step, int64_t steps);
+
+/// Of the average of the weights after `step` steps: min(ema, (1 + step) / (10 + step)), so that a short run does not
+/// remember its random beginning.
+double average_decay(double ema, int64_t step);
 
 }  // namespace crate

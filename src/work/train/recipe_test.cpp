@@ -94,5 +94,15 @@ TEST(Schedule, WarmsUpAndFallsToTheFinalRatio) {
   EXPECT_DOUBLE_EQ(learning_rate(constant, 1.0, 900, 1000), 1.0);
 }
 
+TEST(Schedule, WeightDecayMayChangeAlongHalfACosine) {
+  OptimizerRecipe o;
+  EXPECT_DOUBLE_EQ(weight_decay(o, 7, 11), o.weight_decay);
+  o.weight_decay = 0.04;
+  o.final_weight_decay = 0.4;
+  EXPECT_DOUBLE_EQ(weight_decay(o, 0, 11), 0.04);
+  EXPECT_NEAR(weight_decay(o, 5, 11), 0.22, 1e-12);
+  EXPECT_DOUBLE_EQ(weight_decay(o, 10, 11), 0.4);
+}
+
 }  // namespace
 }  // namespace crate

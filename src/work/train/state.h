@@ -1,11 +1,14 @@
-// state: what a training run needs besides the weights to go on: moments, step, and what it must not be mixed up with.
+// state: what a training run needs besides the weights to go on: moments, averages, step, and what it must not be mixed
+// up with.
 #pragma once
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "model/checkpoint.h"
-#include "work/data/tokens.h"
 #include "work/train/optimizer.h"
 #include "work/train/recipe.h"
+#include "work/train/task.h"
 
 namespace crate {
 
@@ -14,22 +17,18 @@ struct TrainProgress {
   int64_t step = 0;
   double loss_sum = 0;
   int64_t loss_count = 0;
-  int64_t bytes = 0;  // of the targets
+  Sums sums = {};  // of the task
 };
 
-/// What tells a corpus from another without reading all of it: its length and a hash of tokens spread over it.
-std::string identity_of(const Tokens& corpus);
+/// Tensors by the names they have in training_state.safetensors.
+using StateTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// Adds training_state.safetensors and training.json to a directory being written.
-void put_state(DirectoryWriter& directory, const Optimizer& optimizer, const Recipe& recipe,
+void put_state(DirectoryWriter& directory, const StateTensors& tensors, const Recipe& recipe,
                const TrainProgress& progress, const std::string& data);
-/// Restores the moments; gives the progress. Throws Error when there is no state or it belongs to another model,
-/// optimiser, seed or corpus (`data` is the identity_of the corpus at hand).
-TrainProgress load_state(const DirectoryReader& directory, Optimizer& optimizer, const Recipe& recipe,
+/// Restores the tensors; gives the progress. Throws Error when there is no state or it belongs to another model,
+/// optimiser, seed or training data (`data` is the identity of what is at hand).
+TrainProgress load_state(const DirectoryReader& directory, const StateTensors& tensors, const Recipe& recipe,
                          const std::string& data);
-
-/// Drops lines of metrics.jsonl that were written after `step`, by a run that was cut short. A finished run validates
-/// once more when it is resumed: then the last validation is dropped too.
-void truncate_metrics(const std::string& folder, int64_t step, bool finished);
 
 }  // namespace crate

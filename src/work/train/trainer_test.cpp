@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -82,7 +83,7 @@ TEST_F(Training, LearnsAndReports) {
   int64_t traced = 0;
   TrainOptions o = into("m");
   o.observer.step = [&](const StepReport& r) { reports.push_back(r); };
-  o.observer.evaluated = [&](int64_t, const EvalResult& r) { validation.push_back(r.loss); };
+  o.observer.evaluated = [&](int64_t, const Validation& v, bool) { validation.push_back(v.loss); };
   o.observer.traced = [&](const crate::Run& run) { traced += static_cast<int64_t>(run.trace().size()); };
   const TrainResult result = train(recipe, o);
   EXPECT_EQ(result.step, 60);
@@ -91,8 +92,9 @@ TEST_F(Training, LearnsAndReports) {
   EXPECT_NEAR(reports.front().loss, std::log(257.0), 1.0);
   EXPECT_LT(reports.back().loss, 0.75 * reports.front().loss);
   EXPECT_LT(validation.back(), validation.front());
-  EXPECT_NEAR(reports[1].bits_per_byte, reports[1].loss / std::log(2.0), 1e-9);  // bytes: no separator inside the text
-  EXPECT_EQ(reports.back().tokens, 60 * 4 * 16);
+  EXPECT_NEAR(value_of(reports[1].metrics, "bits_per_byte"), reports[1].loss / std::log(2.0),
+              1e-9);  // bytes: no separator inside the text
+  EXPECT_EQ(reports.back().seen, 60 * 4 * 16);
   EXPECT_GT(reports.back().code_nonzero, 0);
   EXPECT_LT(reports.back().code_nonzero, 1);
   EXPECT_GT(traced, 10);
@@ -117,6 +119,53 @@ TEST_F(Training, ResumesBitForBit) {
     for (const char* name : {"model.safetensors", "training_state.safetensors", "training.json", "config.json"})
       EXPECT_TRUE(bytes(whole, name) == bytes(broken, name)) << optimizer << " " << name;
   }
+}
+
+TEST_F(Training, ResumesTheAverageOfTheWeightsToo) {
+  recipe.train.ema = 0.9;
+  recipe.train.log_every = 1;
+  const TrainResult whole = train(recipe, into("whole"));
+  EXPECT_GT(whole.averaged.loss, 0);
+  EXPECT_NE(whole.averaged.loss, whole.validation.loss);
+  stopped_after("broken", 7);
+  TrainOptions o = into("broken");
+  o.resume = true;
+  train(recipe, o);
+  for (const char* name : {"model.safetensors", "training_state.safetensors", "ema/model.safetensors"})
+    EXPECT_TRUE(bytes("whole", name) == bytes("broken", name)) << name;
+  EXPECT_EQ(load_config(at("whole") + "/ema").dim, 16);
+  const nlohmann::json last =
+      nlohmann::json::parse(read_text_file(at("whole") + "/metrics.jsonl")
+                                .substr(read_text_file(at("whole") + "/metrics.jsonl").rfind("\n{") + 1));
+  EXPECT_DOUBLE_EQ(last.at("ema_loss").get<double>(), whole.averaged.loss);
+}
+
+TEST_F(Training, TheAverageIsTheDefinedSum) {
+  recipe.train.steps = 2;
+  recipe.train.ema = 0.3;  // step 1: (1 + 1) / (10 + 1), step 2: 3 / 12, both below it
+  recipe.train.checkpoint_every = 1;
+  std::map<int64_t, std::vector<float>> weights;
+  TrainOptions o = into("m");
+  std::vector<float> average;
+  o.observer.saved = [&](int64_t, const std::string& folder) {
+    const auto now = read_safetensors(folder + "/model.safetensors").tensors.at("embed.tokens").to_f32();
+    if (weights.empty()) {  // before the first step the average is what the weights begin with
+      Device device;
+      LanguageModel fresh(device, recipe.model);
+      fresh.init(recipe.train.seed);
+      const Tensor t = fresh.store().at("embed.tokens").value;
+      average.assign(t.as<float>(), t.as<float>() + t.numel());
+    }
+    const auto step = static_cast<int64_t>(weights.size()) + 1;
+    weights[step] = now;
+    const double decay = average_decay(recipe.train.ema, step);
+    for (std::size_t i = 0; i < now.size(); ++i)
+      average[i] = static_cast<float>(decay * average[i] + (1 - decay) * now[i]);
+    const auto kept = read_safetensors(folder + "/ema/model.safetensors").tensors.at("embed.tokens").to_f32();
+    for (std::size_t i = 0; i < now.size(); ++i) ASSERT_NEAR(kept[i], average[i], 1e-6) << step << " " << i;
+  };
+  train(recipe, o);
+  EXPECT_EQ(weights.size(), 2u);
 }
 
 TEST_F(Training, PartsOfABatchAddUpToIt) {
@@ -180,7 +229,7 @@ TEST_F(Training, RefusesToResumeAnotherRun) {
   std::string text = read_text_file(at("text.txt"));
   text[text.size() / 3] ^= 1;
   write("text.txt", text);
-  EXPECT_NE(error_of(o).find("another text"), std::string::npos) << error_of(o);
+  EXPECT_NE(error_of(o).find("other data"), std::string::npos) << error_of(o);
 }
 
 TEST_F(Training, RefusesTextsItCannotLearnFrom) {

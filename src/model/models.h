@@ -1,0 +1,17 @@
+// models: which class the models of a family are.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "model/language_model.h"
+#include "model/vision_model.h"
+
+namespace crate {
+
+std::unique_ptr<Model> make_model(Device& device, const ModelConfig& config);
+
+// The model as what it is; `where` names it when it is something else. Throw Error.
+std::unique_ptr<LanguageModel> as_language_model(std::unique_ptr<Model> model, const std::string& where);
+std::unique_ptr<VisionModel> as_vision_model(std::unique_ptr<Model> model, const std::string& where);
+
+}  // namespace crate
