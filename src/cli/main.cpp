@@ -13,8 +13,8 @@ int main(int argc, char** argv) {
   app.footer("\n'crate COMMAND --help' tells more about each.");
   for (auto* add : {&crate::cli::add_train, &crate::cli::add_eval, &crate::cli::add_generate, &crate::cli::add_forward,
                     &crate::cli::add_info, &crate::cli::add_import, &crate::cli::add_export, &crate::cli::add_data,
-                    &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_measure,
-                    &crate::cli::add_steer, &crate::cli::add_edit}) {
+                    &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_report,
+                    &crate::cli::add_measure, &crate::cli::add_steer, &crate::cli::add_edit}) {
     add(app);
   }
   try {

@@ -92,7 +92,10 @@ void add_report(CLI::App& app) {
   c->add_option("--sst2", o->report.sst2, "a folder with SST-2's train.tsv and dev.tsv");
   c->add_option("--causal-units", o->report.causal.units, "units of each layer to ablate and steer")
       ->capture_default_str();
-  c->add_option("--prompts", o->report.prompts, "prompts explained for faithfulness")->capture_default_str();
+  c->add_option("--meaning-units", o->report.meaning.units, "units of each layer to simulate and name")
+      ->capture_default_str();
+  c->add_option("--meaning-tokens", o->report.meaning.tokens, "how much of the text that reads")->capture_default_str();
+  c->add_option("--prompts", o->report.faith.prompts, "prompts explained for faithfulness")->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

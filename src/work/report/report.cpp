@@ -74,9 +74,8 @@ class Reporter {
   Material gather(const std::string& data) {
     const int64_t context =
         std::min(load_config(folders_[0].front()).context, load_config(folders_[1].front()).context);
-    Material out{*tokenizer_, AtomCorpus(open_tokens(data, options_.part, *tokenizer_,
-                                                     {.document_prefix = options_.document_prefix}),
-                                         tokenizer_->separator())};
+    const Tokens text = open_tokens(data, options_.part, *tokenizer_, {.document_prefix = options_.document_prefix});
+    Material out{*tokenizer_, text, AtomCorpus(text, tokenizer_->separator()), {}, {}, {}, {}, {}};
     out.windows = windows_of(out.corpus, std::min(options_.window, context), options_.tokens);
     if (has_wordnet()) {
       const auto supersenses = load_inventory("supersenses");
@@ -112,6 +111,9 @@ class Reporter {
                                 ? "not measured"
                                 : fmt::format("{} sentences to fit on, {} to judge on", material_->sst2_fit.size(),
                                               material_->sst2_judge.size()));
+    s.emplace_back("meaning",
+                   fmt::format("{} units of each layer, on the first {} tokens of the text; names at p <= 0.01",
+                               options_.meaning.units, std::min(options_.meaning.tokens, material_->text.size())));
     s.emplace_back("causality", fmt::format("{} units of each layer; {} tokens for ablation, {} for steering at KL {}",
                                             options_.causal.units, options_.causal.tokens, options_.causal.steer_tokens,
                                             options_.causal.kl));
@@ -130,9 +132,15 @@ class Reporter {
     return view;
   }
 
+  MeaningOptions meaning_options() const {
+    MeaningOptions out = options_.meaning;
+    out.seed = options_.seed;
+    return out;
+  }
+
   void measure(int m, std::size_t s, Variant v) {
     Device device;
-    const auto model = load_model(device, folders_[z(m)][s]);
+    const auto model = load_language_model(device, folders_[z(m)][s]);
     if (v == Variant::untrained) {
       model->init(options_.seed + s);
       model->store().values_changed();
@@ -154,6 +162,7 @@ class Reporter {
       measure_word_classes(at, places);
       measure_sst2(at, *material_);
       measure_causality(at, *material_, options_.causal);
+      measure_meaning(at, *material_, meaning_options());
     }
   }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "work/report/card.h"
-#include "work/report/causal.h"
+#include "work/report/measures.h"
 
 namespace crate {
 
@@ -20,7 +20,8 @@ struct ReportOptions {
   int64_t probe_each = 400;     // tokens of a word class to fit on; half as many to judge on
   std::string sst2;             // folder with train.tsv and dev.tsv; empty: not measured
   int64_t sst2_train = 2000;
-  int64_t prompts = 16;  // for faithfulness
+  FaithOptions faith = {};
+  MeaningOptions meaning = {};
   CausalOptions causal = {};
   uint64_t seed = 1;
   std::function<void(const std::string& what, double fraction)> progress = {};

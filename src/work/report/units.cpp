@@ -72,7 +72,7 @@ Directions Directions::rotated(int64_t width, int64_t count, uint64_t seed) {
   return out;
 }
 
-void Directions::read(const float* code, int64_t rows, float* values) const {
+void Directions::read(const float* code, int64_t rows, float* values, int64_t stride) const {
   parallel_for(rows, 8, [&](int64_t lo, int64_t hi) {
     for (int64_t r = lo; r < hi; ++r) {
       const float* h = code + r * width_;
@@ -85,8 +85,9 @@ void Directions::read(const float* code, int64_t rows, float* values) const {
         } else {
           value = h[axes_[static_cast<std::size_t>(i)]];
         }
-        values[r * count_ + i] = std::max(0.0F, value);
+        values[r * stride + i] = std::max(0.0F, value);
       }
+      std::fill(values + r * stride + count_, values + (r + 1) * stride, 0.0F);
     }
   });
 }

@@ -30,7 +30,9 @@ class Directions {
   /// The unit of direction i; -1 when rotated.
   int32_t unit(int64_t i) const { return axes_.empty() ? -1 : axes_[static_cast<std::size_t>(i)]; }
   /// values (rows, count) of the codes h (rows, width).
-  void read(const float* code, int64_t rows, float* values) const;
+  void read(const float* code, int64_t rows, float* values) const { read(code, rows, values, count_); }
+  /// The same into rows of `stride` numbers, 0 behind the values.
+  void read(const float* code, int64_t rows, float* values, int64_t stride) const;
   /// Direction i as a vector.
   std::vector<float> vector(int64_t i) const;
 
