@@ -62,5 +62,8 @@ void add_report(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);
+void add_attention(CLI::App& app);
+void add_segment(CLI::App& app);
+void add_pca(CLI::App& app);
 
 }  // namespace crate::cli

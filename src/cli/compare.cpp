@@ -34,11 +34,24 @@ template <class F> double mean_of(const std::vector<RunResult>& runs, F&& value)
   return count > 0 ? sum / count : NAN;
 }
 
-double mean_bits(const std::vector<RunResult>& runs) {
-  return mean_of(runs, [](const RunResult& r) { return r.bits_per_byte; });
-}
 double mean_nonzero(const std::vector<RunResult>& runs) {
   return 100 * mean_of(runs, [](const RunResult& r) { return r.nonzero; });
+}
+
+// Those of the runs' validation, without the count of what was validated on.
+std::vector<std::string> metric_names(const Comparison& c) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : c.reference_arm().runs.front().metrics) {
+    if (name != c.unit() + "s") names.push_back(name);
+  }
+  return names;
+}
+
+std::string metric_columns(const std::vector<std::string>& names, const std::vector<RunResult>& runs) {
+  std::string out;
+  for (const std::string& name : names)
+    out += fmt::format(" {:>13.4f}", mean_of(runs, [&](const RunResult& r) { return value_of(r.metrics, name); }));
+  return out;
 }
 
 void print_sizes(const Comparison& c) {
@@ -53,26 +66,29 @@ void print_sizes(const Comparison& c) {
   std::fflush(stdout);
 }
 
-void print_controls(const ArmResult& arm) {
+void print_controls(const ArmResult& arm, const std::vector<std::string>& names) {
   for (const ControlResult& c : arm.controls) {
     ArmResult as_arm;
     as_arm.runs = c.runs;
     if (as_arm.diverged() == static_cast<int64_t>(c.runs.size())) continue;
-    fmt::print("{:<18} {:>7} {:>9} {:>9} {:>19} {:>10.4f} {:>7.1f} %\n", fmt::format("  {}", name_of(c.control)), "",
-               "", "", interval(as_arm.loss()), mean_bits(c.runs), mean_nonzero(c.runs));
+    fmt::print("{:<18} {:>7} {:>9} {:>9} {:>19}{} {:>7.1f} %\n", fmt::format("  {}", name_of(c.control)), "", "", "",
+               interval(as_arm.loss()), metric_columns(names, c.runs), mean_nonzero(c.runs));
   }
 }
 
 void print(const Comparison& c, const std::string& out) {
-  fmt::print("\n{:<18} {:>7} {:>9} {:>9} {:>19} {:>10} {:>9}\n", "arm", "steps", "lr", "seconds", "nats/token (95 %)",
-             "bits/byte", "non-zero");
+  const std::vector<std::string> names = metric_names(c);
+  std::string titles;
+  for (const std::string& name : names) titles += fmt::format(" {:>13}", name);
+  fmt::print("\n{:<18} {:>7} {:>9} {:>9} {:>19}{} {:>9}\n", "arm", "steps", "lr", "seconds",
+             fmt::format("nats/{} (95 %)", c.unit()), titles, "non-zero");
   for (const ArmResult& arm : c.arms) {
     const bool none = arm.diverged() == static_cast<int64_t>(arm.runs.size());
-    fmt::print("{:<18} {:>7} {:>9.1e} {:>9.1f} {:>19} {:>10.4f} {:>7.1f} %{}\n", arm.name, arm.recipe.train.steps,
-               arm.recipe.optimizer.lr, arm.seconds(), none ? "-" : interval(arm.loss()), mean_bits(arm.runs),
-               mean_nonzero(arm.runs),
+    fmt::print("{:<18} {:>7} {:>9.1e} {:>9.1f} {:>19}{} {:>7.1f} %{}\n", arm.name, arm.recipe.train.steps,
+               arm.recipe.optimizer.lr, arm.seconds(), none ? "-" : interval(arm.loss()),
+               metric_columns(names, arm.runs), mean_nonzero(arm.runs),
                arm.diverged() > 0 ? fmt::format("  {} of {} diverged", arm.diverged(), arm.runs.size()) : "");
-    print_controls(arm);
+    print_controls(arm, names);
   }
   fmt::print("\n");
   for (const ArmResult& arm : c.arms) {
@@ -96,9 +112,9 @@ void show(CompareOptions& options, Progress& progress) {
     std::fflush(stdout);
   };
   options.step = [&](const CompareProgress& p, const StepReport& r) {
-    progress.show(fmt::format("[{}] {:.0f} %{}  {}  step {}/{}  loss {:.4f}  {} {}/s", bar(p.done, 20),
-                              100 * p.done, left(p.seconds_left), p.run, r.step, r.steps, r.loss,
-                              short_number(r.per_second), r.unit));
+    progress.show(fmt::format("[{}] {:.0f} %{}  {}  step {}/{}  loss {:.4f}  {} {}/s", bar(p.done, 20), 100 * p.done,
+                              left(p.seconds_left), p.run, r.step, r.steps, r.loss, short_number(r.per_second),
+                              r.unit));
   };
 }
 

@@ -53,15 +53,27 @@ std::vector<json> lines_of(const std::string& path) {
   return out;
 }
 
+// "tokens" of a line that holds "tokens_per_second", empty for others.
+std::string unit_of(const json& line) {
+  constexpr std::string_view end = "_per_second";
+  for (const auto& [key, value] : line.items()) {
+    if (key.ends_with(end)) return key.substr(0, key.size() - end.size());
+  }
+  return "";
+}
+
+double speed_of(const json& line, const std::string& unit) { return line.value(unit + "_per_second", 0.0); }
+
 // Time of training and the validation curve, as metrics.jsonl tells them; restarts leave no trace in either.
 void read_metrics(const std::string& folder, RunResult& r) {
-  double tokens = 0;
+  double seen = 0;
   for (const json& line : lines_of(folder + "/metrics.jsonl")) {
     if (line.contains("val_loss")) r.curve.emplace_back(line.value("step", 0.0), line.value("val_loss", 0.0));
-    const double speed = line.value("tokens_per_second", 0.0);
-    if (speed <= 0) continue;
-    r.seconds += (line.value("tokens", 0.0) - tokens) / speed;
-    tokens = line.value("tokens", 0.0);
+    const std::string unit = unit_of(line);
+    if (unit.empty() || speed_of(line, unit) <= 0) continue;
+    r.unit = unit;
+    r.seconds += (line.value(unit, 0.0) - seen) / speed_of(line, unit);
+    seen = line.value(unit, 0.0);
   }
 }
 
@@ -69,8 +81,8 @@ void read_metrics(const std::string& folder, RunResult& r) {
 double steady_speed(const std::string& folder) {
   std::vector<double> speeds;
   for (const json& line : lines_of(folder + "/metrics.jsonl")) {
-    if (line.contains("tokens_per_second") && line.value("step", int64_t{0}) > probe_log)
-      speeds.push_back(line.value("tokens_per_second", 0.0));
+    const std::string unit = unit_of(line);
+    if (!unit.empty() && line.value("step", int64_t{0}) > probe_log) speeds.push_back(speed_of(line, unit));
   }
   require(!speeds.empty(), "[compare] {} holds no measured speed; delete that folder and go on", folder);
   std::nth_element(speeds.begin(), speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2), speeds.end());
@@ -78,9 +90,9 @@ double steady_speed(const std::string& folder) {
 }
 
 json to_file(const RunResult& r) {
-  const bool diverged = !std::isfinite(r.loss);
-  return {{"loss", diverged ? json(nullptr) : json(r.loss)},
-          {"bits_per_byte", diverged ? json(nullptr) : json(r.bits_per_byte)},
+  return {{"loss", std::isfinite(r.loss) ? json(r.loss) : json(nullptr)},
+          {"unit", r.unit},
+          {"metrics", r.metrics},
           {"code_nonzero", r.nonzero},
           {"seconds", r.seconds},
           {"curve", r.curve}};
@@ -90,13 +102,13 @@ std::optional<RunResult> from_file(const std::string& path, uint64_t seed) {
   if (!fs::exists(path)) return std::nullopt;
   const json file = json::parse(read_text_file(path), nullptr, false);
   require(file.is_object() && file.contains("loss"), "{} is damaged; delete it, and the run is evaluated again", path);
-  const auto number = [&](const char* key) { return file[key].is_number() ? file[key].get<double>() : infinity; };
-  return RunResult{seed,
-                   number("loss"),
-                   number("bits_per_byte"),
-                   file.value("code_nonzero", 0.0),
-                   file.value("seconds", 0.0),
-                   file.value("curve", std::vector<std::pair<double, double>>{})};
+  return RunResult{.seed = seed,
+                   .loss = file["loss"].is_number() ? file["loss"].get<double>() : infinity,
+                   .unit = file.value("unit", ""),
+                   .metrics = file.value("metrics", std::vector<Metric>{}),
+                   .nonzero = file.value("code_nonzero", 0.0),
+                   .seconds = file.value("seconds", 0.0),
+                   .curve = file.value("curve", std::vector<std::pair<double, double>>{})};
 }
 
 struct Stopped {};  // leaves the experiment where it is
@@ -223,16 +235,14 @@ class Comparer {
     try {
       const TrainResult trained = train(recipe, options);
       if (trained.stopped) throw Stopped{};
-      return {recipe.train.seed,
-              trained.validation.loss,
-              trained.validation.value("bits_per_byte"),
-              trained.validation.mean_nonzero(),
-              0,
-              {}};
+      return {.seed = recipe.train.seed,
+              .loss = trained.validation.loss,
+              .metrics = trained.validation.metrics,
+              .nonzero = trained.validation.mean_nonzero()};
     } catch (const Error& e) {
       const std::string_view what = e.what();  // the trainer's errors of this kind name the remedy
       if (what.find(" became ") == std::string_view::npos || what.find("optimizer.lr") == std::string_view::npos) throw;
-      return {recipe.train.seed, infinity, infinity, 0, 0, {}};
+      return {.seed = recipe.train.seed, .loss = infinity};
     }
   }
 

@@ -50,6 +50,8 @@ TEST_F(Comparing, TrainsEveryArmWithEverySeedAtOneBudget) {
   EXPECT_EQ(c.difference(c.reference_arm()).mean, 0);
   const auto json = nlohmann::json::parse(read_text_file(folder.at("out/results.json")));
   EXPECT_EQ(json["arms"].size(), 2u);
+  EXPECT_GT(json["arms"][0]["runs"][0]["bits_per_byte"], 0);
+  EXPECT_EQ(c.unit(), "token");
   EXPECT_NE(read_text_file(folder.at("out/curves.svg")).find("<polyline"), std::string::npos);
 }
 
@@ -144,7 +146,7 @@ Comparison with_losses(Match match, std::vector<double> white, std::vector<doubl
     ArmResult arm;
     arm.name = name;
     arm.budget = {1e6, 6e6};
-    for (const double loss : losses) arm.runs.push_back({0, loss, 0, 0, 10, {{100, loss}}});
+    for (const double loss : losses) arm.runs.push_back({.loss = loss, .seconds = 10, .curve = {{100, loss}}});
     c.arms.push_back(arm);
   }
   return c;

@@ -36,7 +36,7 @@ std::string budget_caveat(const Comparison& c, const ArmResult& arm) {
   if (c.match != Match::flops && c.match != Match::time && apart(parameters, budgets_meet))
     parts.push_back(fmt::format("{:.2f}x its parameters", parameters));
   if (c.match != Match::parameters && c.match != Match::time && apart(flops, budgets_meet))
-    parts.push_back(fmt::format("{:.2f}x its FLOPs a token", flops));
+    parts.push_back(fmt::format("{:.2f}x its FLOPs", flops));
   if (c.match == Match::time && reference.seconds() > 0 && apart(seconds, times_meet))
     parts.push_back(fmt::format("{:.2f}x its training time", seconds));
   return parts.empty() ? "" : fmt::format(", with {}", fmt::join(parts, " and "));
@@ -49,12 +49,10 @@ json json_of(const Estimate& e) { return {{"mean", e.mean}, {"half_width_95", fi
 json json_of(const std::vector<RunResult>& runs) {
   json out = json::array();
   for (const RunResult& r : runs) {
-    out.push_back({{"seed", r.seed},
-                   {"loss", finite(r.loss)},
-                   {"bits_per_byte", finite(r.bits_per_byte)},
-                   {"code_nonzero", r.nonzero},
-                   {"seconds", r.seconds},
-                   {"curve", r.curve}});
+    json one = {{"seed", r.seed}, {"loss", finite(r.loss)}, {"code_nonzero", r.nonzero},
+                {"unit", r.unit}, {"seconds", r.seconds},   {"curve", r.curve}};
+    for (const auto& [name, value] : r.metrics) one[name] = finite(value);
+    out.push_back(one);
   }
   return out;
 }
@@ -99,6 +97,12 @@ const ArmResult& Comparison::reference_arm() const {
   return *it;
 }
 
+std::string Comparison::unit() const {
+  const ArmResult& arm = reference_arm();
+  const std::string units = arm.runs.empty() ? "" : arm.runs.front().unit;
+  return units.empty() ? "token" : units.substr(0, units.size() - 1);
+}
+
 Estimate Comparison::difference(const ArmResult& arm) const {
   require(arm.diverged() == 0 && reference_arm().diverged() == 0,
           "[compare] a run of {} or {} diverged: there is no difference to take", arm.name, reference);
@@ -112,12 +116,13 @@ std::string verdict(const Comparison& comparison, const ArmResult& arm) {
                          a->diverged(), a->runs.size(), a->name);
   }
   const Estimate d = comparison.difference(arm);
+  const std::string unit = (comparison.unit() == "image" ? "an " : "a ") + comparison.unit();
   const std::string caveat = budget_caveat(comparison, arm);
   if (!std::isfinite(d.half_width))
-    return fmt::format("{}: {:+.4f} nats a token against {} with one seed{}; nothing follows from one", arm.name,
-                       d.mean, comparison.reference, caveat);
+    return fmt::format("{}: {:+.4f} nats {} against {} with one seed{}; nothing follows from one", arm.name, d.mean,
+                       unit, comparison.reference, caveat);
   const std::string numbers =
-      fmt::format("{:.4f} +- {:.4f} nats a token (95 %, {} seeds)", std::abs(d.mean), d.half_width, arm.runs.size());
+      fmt::format("{:.4f} +- {:.4f} nats {} (95 %, {} seeds)", std::abs(d.mean), d.half_width, unit, arm.runs.size());
   if (std::abs(d.mean) <= d.half_width)
     return fmt::format("{} and {} cannot be told apart: {}{}{}", arm.name, comparison.reference, d.mean < 0 ? "-" : "+",
                        numbers, caveat);
@@ -169,7 +174,7 @@ std::string to_json(const Comparison& comparison) {
 }
 
 std::string curves_svg(const Comparison& comparison) {
-  Chart chart{"validation loss", "steps", "nats a token", {}, false};
+  Chart chart{"validation loss", "steps", "nats / " + comparison.unit(), {}, false};
   for (const ArmResult& arm : comparison.arms) {
     std::map<double, std::vector<double>> by_step;
     for (const RunResult& r : arm.runs) {

@@ -8,19 +8,22 @@
 #include "work/compare/experiment.h"
 #include "work/compare/size.h"
 #include "work/compare/statistics.h"
+#include "work/train/task.h"
 
 namespace crate {
 
 struct RateTry {
-  double lr = 0, loss = 0;  // validation, nats a token; infinite: diverged
+  double lr = 0, loss = 0;  // validation; infinite: diverged
 };
 
 struct RunResult {
   uint64_t seed = 0;
-  double loss = 0, bits_per_byte = 0;            // validation at the end; loss infinite: diverged
-  double nonzero = 0;                            // of the codes, mean over layers
-  double seconds = 0;                            // of training, without validation and saving
-  std::vector<std::pair<double, double>> curve;  // (step, validation loss)
+  double loss = 0;                                    // validation at the end; infinite: diverged
+  std::string unit = {};                              // what a loss is the mean of: "tokens", "images"
+  std::vector<Metric> metrics = {};                   // of the same validation: "bits_per_byte", "top1", ...
+  double nonzero = 0;                                 // of the codes, mean over layers
+  double seconds = 0;                                 // of training, without validation and saving
+  std::vector<std::pair<double, double>> curve = {};  // (step, validation loss)
 };
 
 struct ControlResult {
@@ -50,6 +53,8 @@ struct Comparison {
   std::vector<ArmResult> arms;
 
   const ArmResult& reference_arm() const;
+  /// "token", "image"
+  std::string unit() const;
   /// Loss of the arm less that of the reference, paired by seed; below 0: the arm is better. Throws Error when a run of
   /// either diverged.
   Estimate difference(const ArmResult& arm) const;

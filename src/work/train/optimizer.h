@@ -1,4 +1,5 @@
-// optimizer: AdamW or Lion over all parameters of a task, with global-norm clipping.
+// optimizer: AdamW, Lion or Muon over all parameters of a task, with global-norm clipping. Muon is for the matrices of
+// the blocks; embeddings, head and vectors then go with AdamW at the same rate (ops/muon.h says why that fits).
 #pragma once
 #include <vector>
 
@@ -18,7 +19,7 @@ class Optimizer {
   /// One update with the gradients in the stores; gives their norm before clipping. `step` counts from 0.
   double update(double lr, double weight_decay, int64_t step);
 
-  /// Moments by parameter, "m/<name>" and "v/<name>" (Lion has no v).
+  /// Moments by parameter, "m/<name>" and "v/<name>" (Lion has no v, nor has what Muon updates).
   struct Moment {
     std::string name;
     Tensor value;
@@ -27,10 +28,19 @@ class Optimizer {
   const std::string& name() const { return recipe_.name; }
 
  private:
+  // What a parameter is updated by, in the order of the walk over the stores.
+  struct Rule {
+    enum Kind : uint8_t { adamw, lion, muon } kind = adamw;
+    Tensor m, v = {};
+  };
+  void update_one(const Param& p, const Rule& rule, double lr, double decay, double grad_scale, int64_t step);
+  Tensor add_moment(const char* kind, const Param& p);
+
   Device& device_;
   std::vector<ParameterStore*> stores_;
   OptimizerRecipe recipe_;
-  std::vector<Moment> moments_;  // m of every parameter, then v of every parameter
+  std::vector<Moment> moments_;
+  std::vector<Rule> rules_;
 };
 
 }  // namespace crate

@@ -96,6 +96,8 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("train.micro_batches", r.train.micro_batches);
   visit("train.eval_every", r.train.eval_every);
   visit("train.eval_tokens", r.train.eval_tokens);
+  visit("train.measure_every", r.train.measure_every);
+  visit("train.measure_samples", r.train.measure_samples);
   visit("train.checkpoint_every", r.train.checkpoint_every);
   visit("train.log_every", r.train.log_every);
   visit("train.seed", r.train.seed);
@@ -106,6 +108,7 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("optimizer.lr", r.optimizer.lr);
   visit("optimizer.beta1", r.optimizer.beta1);
   visit("optimizer.beta2", r.optimizer.beta2);
+  visit("optimizer.momentum", r.optimizer.momentum);
   visit("optimizer.eps", r.optimizer.eps);
   visit("optimizer.weight_decay", r.optimizer.weight_decay);
   visit("optimizer.final_weight_decay", r.optimizer.final_weight_decay);
@@ -162,7 +165,7 @@ void check(const Recipe& r) {
   require(r.train.log_every > 0, "[recipe] train.log_every must be > 0, came {}", r.train.log_every);
   require(r.train.ema >= 0 && r.train.ema < 1, "[recipe] train.ema must lie in [0, 1), came {}", r.train.ema);
   one_of("train.dtype", r.train.dtype, {"f32", "bf16"});
-  one_of("optimizer.name", r.optimizer.name, {"adamw", "lion"});
+  one_of("optimizer.name", r.optimizer.name, {"adamw", "lion", "muon"});
   one_of("schedule.shape", r.schedule.shape, {"cosine", "linear", "constant"});
   require(r.optimizer.lr > 0, "[recipe] optimizer.lr must be > 0, came {}", r.optimizer.lr);
   require(r.schedule.warmup >= 0, "[recipe] schedule.warmup must be >= 0, came {}", r.schedule.warmup);

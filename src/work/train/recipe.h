@@ -23,6 +23,8 @@ struct TrainRecipe {
   int64_t micro_batches = 1;       // the batch is computed in this many parts
   int64_t eval_every = 250;        // steps; 0: only at the end
   int64_t eval_tokens = 65536;     // 0: the whole validation text
+  int64_t measure_every = 0;       // steps between looks at every layer (work/measure); 0: none
+  int64_t measure_samples = 16;    // of the validation data, for such a look
   int64_t checkpoint_every = 500;  // steps; 0: only at the end
   int64_t log_every = 10;
   uint64_t seed = 1;
@@ -32,9 +34,10 @@ struct TrainRecipe {
 };
 
 struct OptimizerRecipe {
-  std::string name = "adamw";  // or "lion"
+  std::string name = "adamw";  // or "lion", or "muon": Muon for the matrices of the blocks, AdamW for the rest
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.95;
+  double momentum = 0.95;  // of Muon
   double eps = 1e-8;
   double weight_decay = 0.1;
   double final_weight_decay = -1;  // at the last step, along half a cosine; below 0: as at the first

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "model/checkpoint.h"
+#include "work/measure/measurement.h"
 #include "work/train/recipe.h"
 
 namespace crate {
@@ -68,6 +70,8 @@ class Task {
   /// What the sums say beside the loss; loss_sum: the losses of the same steps added up, seconds: their time.
   virtual std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) = 0;
   virtual Validation validate() = 0;
+  /// Every layer, over so many samples that are not learned from; none when there is no way to look at this model.
+  virtual std::optional<Measurement> measure(int64_t /*samples*/) { return std::nullopt; }
   /// The loss of one example of step `step`: is it still finite?
   virtual double probe(int64_t step) = 0;
 };

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "work/eval/evaluate.h"
+#include "work/measure/measure.h"
 
 namespace crate {
 
@@ -97,6 +98,11 @@ std::vector<Metric> TextTask::metrics(const Sums& sums, double loss_sum, double)
 Validation TextTask::validate() {
   const EvalResult r = evaluate(model_, *tokenizer_, corpora_.val, {.max_tokens = recipe_.train.eval_tokens});
   return {r.loss, {{"bits_per_byte", r.bits_per_byte}, {"tokens", static_cast<double>(r.tokens)}}, r.code_nonzero};
+}
+
+std::optional<Measurement> TextTask::measure(int64_t samples) {
+  if (corpora_.val.size() < recipe_.model.context) return std::nullopt;  // not one whole sample
+  return crate::measure(model_, corpora_.val, {.samples = samples});
 }
 
 double TextTask::probe(int64_t step) {

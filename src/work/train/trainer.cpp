@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "work/eval/sparsity.h"
+#include "work/measure/report.h"
 #include "work/train/average.h"
 #include "work/train/metrics.h"
 #include "work/train/state.h"
@@ -42,6 +43,7 @@ class Trainer {
       saved = false;
       if (log) report();
       if (every(recipe_.train.eval_every) && now_.step < steps) validate();
+      if (every(recipe_.train.measure_every)) measure();
       if (every(recipe_.train.checkpoint_every) && now_.step < steps) {
         save();
         saved = true;
@@ -187,6 +189,17 @@ class Trainer {
     line[stem + "loss"] = v.loss;
     for (const auto& [name, value] : v.metrics) line[stem + name] = value;
     return v;
+  }
+
+  void measure() {
+    const auto paused = Clock::now();
+    if (const std::optional<Measurement> m = task_->measure(recipe_.train.measure_samples)) {
+      nlohmann::json line = summary_of(*m);
+      line["step"] = now_.step;
+      metrics_->write(line);
+      if (options_.observer.measured) options_.observer.measured(now_.step, *m);
+    }
+    reported_ += Clock::now() - paused;
   }
 
   // A checkpoint must be worth resuming: the loss of this step was finite, but its update may have blown the weights.

@@ -105,8 +105,36 @@ TEST_F(Training, LearnsAndReports) {
   EXPECT_EQ(lines, reports.size() + validation.size());
 }
 
+TEST_F(Training, WritesDownWhatEveryLayerDoes) {
+  recipe.train.measure_every = 6;
+  recipe.train.measure_samples = 3;
+  std::vector<int64_t> steps;
+  TrainOptions o = into("m");
+  o.observer.measured = [&](int64_t step, const Measurement& m) {
+    steps.push_back(step);
+    EXPECT_EQ(m.samples, 3);
+  };
+  train(recipe, o);
+  EXPECT_EQ(steps, (std::vector<int64_t>{6, 12}));
+  std::ifstream metrics(at("m") + "/metrics.jsonl");
+  int64_t seen = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    const nlohmann::json j = nlohmann::json::parse(line);
+    if (!j.contains("layer_rate_c")) continue;
+    ++seen;
+    for (const char* key : {"layer_rate", "layer_rate_c", "layer_rate_c_step", "layer_nonzero", "layer_between",
+                            "layer_cosine", "layer_objective_before", "layer_objective_after"})
+      EXPECT_EQ(j[key].size(), 2u) << key;
+  }
+  EXPECT_EQ(seen, 2);
+  // Looking changes nothing.
+  recipe.train.measure_every = 0;
+  train(recipe, into("unseen"));
+  EXPECT_TRUE(bytes("m", "model.safetensors") == bytes("unseen", "model.safetensors"));
+}
+
 TEST_F(Training, ResumesBitForBit) {
-  for (const char* optimizer : {"adamw", "lion"}) {
+  for (const char* optimizer : {"adamw", "lion", "muon"}) {
     recipe.optimizer.name = optimizer;
     const std::string whole = std::string("whole-") + optimizer, broken = std::string("broken-") + optimizer;
     recipe.train.log_every = 1;
@@ -119,6 +147,22 @@ TEST_F(Training, ResumesBitForBit) {
     for (const char* name : {"model.safetensors", "training_state.safetensors", "training.json", "config.json"})
       EXPECT_TRUE(bytes(whole, name) == bytes(broken, name)) << optimizer << " " << name;
   }
+}
+
+TEST_F(Training, MuonTakesTheMatricesOfTheBlocks) {
+  recipe.optimizer.name = "muon";
+  recipe.model.dropout = 0;
+  recipe.model.family = Family::gpt2;
+  recipe.train.steps = 60;
+  const TrainResult result = train(recipe, into("m"));
+  EXPECT_LT(result.validation.loss, 0.75 * std::log(257.0));
+  const ArrayMap state = read_safetensors(at("m") + "/training_state.safetensors").tensors;
+  for (const auto& [name, array] : state) {
+    if (!name.starts_with("m/")) continue;
+    const bool matrix = name.starts_with("m/blocks.") && array.shape.size() == 2;
+    EXPECT_EQ(state.contains("v/" + name.substr(2)), !matrix) << name;
+  }
+  EXPECT_TRUE(state.contains("m/blocks.1.mha.qkv"));
 }
 
 TEST_F(Training, ResumesTheAverageOfTheWeightsToo) {
