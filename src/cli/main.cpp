@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
                     &crate::cli::add_ops, &crate::cli::add_bench, &crate::cli::add_compare, &crate::cli::add_measure,
                     &crate::cli::add_attention, &crate::cli::add_segment, &crate::cli::add_pca, &crate::cli::add_steer,
                     &crate::cli::add_edit}) {
+                    &crate::cli::add_steer, &crate::cli::add_edit, &crate::cli::add_atoms}) {
     add(app);
   }
   try {
