@@ -60,6 +60,8 @@ void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_report(CLI::App& app);
 void add_atoms(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_verify(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
                     &crate::cli::add_attention, &crate::cli::add_segment, &crate::cli::add_pca, &crate::cli::add_steer,
                     &crate::cli::add_edit}) {
                     &crate::cli::add_steer, &crate::cli::add_edit, &crate::cli::add_atoms}) {
+                    &crate::cli::add_edit, &crate::cli::add_explain, &crate::cli::add_verify}) {
     add(app);
   }
   try {

@@ -34,9 +34,9 @@ TEST_F(Errors, OfUsageExitWithTwo) {
   EXPECT_EQ(run_crate({"fly"}).code, 2);
   EXPECT_EQ(run_crate({"train"}).code, 2);
   EXPECT_EQ(run_crate({"train", "recipes/demo.toml", "--nonsense"}).code, 2);
-  for (const char* command :
-                              "train", "eval", "generate", "forward", "info", "import", "export", "ops", "data", "bench", "compare", "measure", "steer", "edit", "atoms", "attention", "segment", "pca", "report"
-}) {
+  for (const char* command : {"train", "eval",  "generate", "forward", "info",    "import",    "export",
+                              "ops",   "data",  "bench",    "compare", "measure", "attention", "segment",
+                              "pca",   "steer", "edit",     "atoms",   "explain", "verify",    "report"}) {
     EXPECT_EQ(run_crate({command, "--help"}).code, 0) << command;
   }
 }
