@@ -62,6 +62,8 @@ void add_compress(CLI::App& app);
 void add_decompress(CLI::App& app);
 void add_test(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_report(CLI::App& app);
+void add_atoms(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_atoms(CLI::App& app);
