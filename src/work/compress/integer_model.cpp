@@ -72,7 +72,7 @@ IntegerModel::IntegerModel(const QuantizedModel& model)
       embedding_(widened(model.matrix("embed.tokens"))),
       has_norm_(model.config.final_norm()),
       head_(model.matrix(model.config.tied_head ? "embed.tokens" : "head.weight")) {
-  require(vocab_ == 256 || vocab_ == 257,
+  require(!is_image(model.config.family) && (vocab_ == 256 || vocab_ == 257),
           "the codec needs a model that reads bytes (model.vocab = 257, tokenizer \"bytes\"), this one has {} tokens",
           vocab_);
   const ModelConfig& c = model.config;
