@@ -75,7 +75,10 @@ void add_features(const EvalCommand& o, Device& device, const ModelConfig& confi
 
 Row evaluate_one(const EvalCommand& o, const std::string& folder) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_vision_model(device, folder);
+  const std::unique_ptr<Model> model = load_model(device, folder);
+  auto* classifier = dynamic_cast<VisionModel*>(model.get());
+  auto* encoder = dynamic_cast<MaeModel*>(model.get());
+  require(classifier || encoder, "{} reads no images; evaluate it on a text, apart from models of images", folder);
   const ModelConfig& config = model->config();
   Row row{folder, name_of(config.family), model->parameters()};
   ImageEvalOptions options = options_for(o, config);
@@ -89,12 +92,14 @@ Row evaluate_one(const EvalCommand& o, const std::string& folder) {
     progress.show(fmt::format("[{}] {} of {} images", bar(static_cast<double>(done) / static_cast<double>(total), 20),
                               done, total));
   };
-  const FeatureFunction features = [&](Run& run, const Tensor& images) { return model->features(run, images); };
+  const FeatureFunction features = [&](Run& run, const Tensor& images) {
+    return classifier ? classifier->features(run, images) : encoder->features(run, images);
+  };
   const FeatureFunction forward = [&](Run& run, const Tensor& images) {
-    return classifies ? model->logits(run, images) : model->features(run, images);
+    return classifies ? classifier->logits(run, images) : features(run, images);
   };
   row.flops = flops_of_one(config, device, options, forward);
-  if (classifies) row.result = evaluate_images(*model, *set, options);
+  if (classifies) row.result = evaluate_images(*classifier, *set, options);
   add_features(o, device, config, features, *set, options, row);
   return row;
 }

@@ -24,6 +24,7 @@ class DinoTask final : public Task {
 
   std::vector<ParameterStore*> stores() override { return {&model_.store(), &projection_}; }
   int64_t layers() const override { return recipe_.model.layers; }
+  bool is_fixed(const Param& p) const override { return crate::is_fixed(recipe_.model, p.name); }
   void init() override;
   void load(const DirectoryReader& directory) override;
   void put(DirectoryWriter& directory) override;
@@ -36,6 +37,7 @@ class DinoTask final : public Task {
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;
+  std::optional<Measurement> measure(int64_t samples) override;
 
  private:
   /// Features of length 1 of all views of a part, (count rows, p) each.

@@ -12,6 +12,7 @@ class ImageTask final : public Task {
 
   std::vector<ParameterStore*> stores() override { return {&model_.store()}; }
   int64_t layers() const override { return recipe_.model.layers; }
+  bool is_fixed(const Param& p) const override { return crate::is_fixed(recipe_.model, p.name); }
   void init() override;
   void load(const DirectoryReader& directory) override;
   void put(DirectoryWriter& directory) override;
@@ -23,6 +24,7 @@ class ImageTask final : public Task {
   Validation validate() override;
   std::optional<Measurement> measure(int64_t samples) override;
   double probe(int64_t step) override;
+  std::optional<Measurement> measure(int64_t samples) override;
 
  private:
   /// Rows of a batch as tensors.

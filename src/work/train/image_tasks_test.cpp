@@ -152,6 +152,61 @@ TEST_F(ImageTraining, GoesOnFromAnotherModelWithOtherClasses) {
   EXPECT_NE(said.find(folder_.at("first")), std::string::npos) << said;
 }
 
+TEST_F(ImageTraining, AMaskedAutoEncoderLearnsResumesAndIsGoneOnFrom) {
+  const Recipe classifier = recipe;
+  for (const Family family : {Family::crate_mae, Family::vit_mae}) {
+    const std::string name = name_of(family);
+    recipe = classifier;
+    recipe.model = config_of(family);
+    recipe.model.dim = 16;
+    recipe.model.heads = 2;
+    recipe.model.layers = 1;
+    recipe.model.image.height = recipe.model.image.width = 16;
+    recipe.model.image.patch = 4;
+    recipe.model.image.norm_pix = true;
+    recipe.train.micro_batches = 2;
+    const TrainResult whole = train(recipe, into(name));
+    EXPECT_TRUE(std::isfinite(whole.validation.loss));
+    stopped_after(name + "-broken", 6);
+    TrainOptions o = into(name + "-broken");
+    o.resume = true;
+    train(recipe, o);
+    expect_same(name, name + "-broken", {"model.safetensors", "training_state.safetensors", "reconstructions.png"});
+    const Image sheet = load_image(folder_.at(name) + "/reconstructions.png");
+    EXPECT_EQ(sheet.width, 3 * 18 - 2);
+    EXPECT_EQ(sheet.height, 8 * 18 - 2);
+    recipe.model.family = family == Family::crate_mae ? Family::crate : Family::vit;
+    recipe.model.image.classes = 4;
+    recipe.train.init_from = folder_.at(name);
+    EXPECT_EQ(train(recipe, into(name + "-fine")).step, 10);
+  }
+}
+
+TEST_F(ImageTraining, PatchesKeepTheirMeaningInAnotherFamilysOrder) {
+  recipe.model = config_of(Family::crate_mae);
+  recipe.model.dim = 8;
+  recipe.model.heads = 2;
+  recipe.model.layers = 1;
+  recipe.model.image.height = recipe.model.image.width = 4;
+  recipe.model.image.patch = 2;
+  Device device;
+  MaeModel encoder(device, recipe.model);
+  encoder.init(1);
+  save_model(folder_.at("mae"), encoder);
+  recipe.model.family = Family::crate;
+  recipe.model.image.classes = 3;
+  VisionModel model(device, recipe.model);
+  model.init(2);
+  init_from(model, folder_.at("mae"));
+  const float *from = encoder.store().at("embed.patch").value.as<float>(),
+              *to = model.store().at("embed.patch").value.as<float>();
+  for (int64_t d = 0; d < 8; ++d)
+    for (int64_t c = 0; c < 3; ++c)
+      for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(to[d * 12 + i * 3 + c], from[d * 12 + c * 4 + i]);
+  const std::string other = "blocks.0.mssa.u";
+  EXPECT_EQ(model.store().at(other).value.as<float>()[5], encoder.store().at(other).value.as<float>()[5]);
+}
+
 class SelfSupervision : public ImageTraining {
  protected:
   void SetUp() override {

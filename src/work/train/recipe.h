@@ -32,9 +32,9 @@ struct TrainRecipe {
   int64_t micro_batches = 1;       // the batch is computed in this many parts
   int64_t eval_every = 250;        // steps; 0: only at the end
   int64_t eval_tokens = 65536;     // 0: the whole validation text
+  int64_t eval_images = 0;         // spread over the validation set; 0: all
   int64_t measure_every = 0;       // steps between looks at every layer (work/measure); 0: none
   int64_t measure_samples = 16;    // of the validation data, for such a look
-  int64_t eval_images = 0;         // spread over the validation set; 0: all
   int64_t checkpoint_every = 500;  // steps; 0: only at the end
   int64_t log_every = 10;
   uint64_t seed = 1;

@@ -48,6 +48,8 @@ class Task {
   /// All that is learned, in the order in which the optimiser walks it.
   virtual std::vector<ParameterStore*> stores() = 0;
   virtual int64_t layers() const = 0;
+  /// Never trained: positions that are a formula.
+  virtual bool is_fixed(const Param& /*p*/) const { return false; }
   /// Weights as a fresh run begins with them.
   virtual void init() = 0;
   /// Weights of a checkpoint. Throws Error when it holds another model.

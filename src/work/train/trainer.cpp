@@ -26,7 +26,7 @@ class Trainer {
         options_(options),
         device_({.kind = options.device, .bf16_products = recipe.train.dtype == "bf16"}),
         task_(make_task(device_, recipe_)),
-        optimizer_(device_, task_->stores(), recipe_.optimizer) {
+        optimizer_(device_, task_->stores(), recipe_.optimizer, [this](const Param& p) { return task_->is_fixed(p); }) {
     for (ParameterStore* store : task_->stores()) store->allocate_grads();
     last_.unit = task_->unit();
     if (recipe_.train.ema > 0) own_average_.emplace(device_, task_->stores());
