@@ -72,6 +72,13 @@ void settle_head(OfficialModel& source) {
   source.notes.push_back(fmt::format("{} differs from {}: the head was imported untied", lm_head, wte));
 }
 
+// The authors' auto-encoder carries parameters that take no part: a second position table and a product.
+void drop_idle(OfficialModel& source) {
+  for (const char* name : {"pos_embed", "decoder_embed.weight", "decoder_embed.bias"}) {
+    if (source.tensors.erase(name) > 0) source.notes.push_back(fmt::format("{} takes no part: left out", name));
+  }
+}
+
 void rename(OfficialModel& source, Family family) {
   ArrayMap renamed;
   std::vector<std::string> strangers;
@@ -102,20 +109,13 @@ void check_complete(const OfficialModel& source, const ModelConfig& config) {
   require(wrong.empty(), "{}: {}", source.path, listed(wrong));
 }
 
-Array transposed(const Array& a) {
-  const std::vector<float> from = a.to_f32();
-  const auto rows = static_cast<std::size_t>(a.shape[0]), cols = static_cast<std::size_t>(a.shape[1]);
-  std::vector<float> to(from.size());
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < cols; ++j) to[j * rows + i] = from[i * cols + j];
-  const auto bytes = std::as_bytes(std::span(to));
-  return make_array(FileDtype::f32, {a.shape[1], a.shape[0]}, {bytes.begin(), bytes.end()});
-}
-
 void to_our_layout(OfficialModel& source, const ModelConfig& config) {
   for (const auto& [name, shape, decay] : parameter_shapes(config)) {
     Array& array = source.tensors.at(name);
-    if (layout_of(config.family, name) == Layout::transposed) array = transposed(array);
+    if (layout_of(config.family, name) == Layout::transposed) {
+      const std::size_t element = size_of(array.dtype);
+      array = make_array(array.dtype, array.shape, transposed(array.bytes, array.shape[0], array.shape[1], element));
+    }
     array.shape.clear();
     for (int i = 0; i < shape.rank(); ++i) array.shape.push_back(shape[i]);
   }
@@ -150,6 +150,7 @@ std::unique_ptr<Model> import_model(Device& device, Family family, OfficialModel
          name_of(family_of(source.family)));
   }
   if (!is_image(family)) settle_head(source);
+  if (family == Family::crate_mae) drop_idle(source);
   rename(source, family);
   const ModelConfig config = is_image(family) ? image_config(source, family) : text_config(source, family);
   check_complete(source, config);

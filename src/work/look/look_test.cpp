@@ -173,9 +173,9 @@ TEST(Pictures, HeatStandsWhereTheMapIsLarge) {
   }
   EXPECT_EQ(best_y / 10, 1);
   EXPECT_EQ(best_x / 10, 3);
-  EXPECT_DOUBLE_EQ(between(map.data(), 3, 4, 0.5, 0.875), 0.9);
-  EXPECT_DOUBLE_EQ(between(map.data(), 3, 4, 0.5, 1), 0.9);
-  EXPECT_NEAR(between(map.data(), 3, 4, 0.5, 0.75), 0.5, 1e-12);
+  EXPECT_DOUBLE_EQ(value_at(map.data(), 3, 4, 0.5, 0.875), 0.9);
+  EXPECT_DOUBLE_EQ(value_at(map.data(), 3, 4, 0.5, 1), 0.9);
+  EXPECT_NEAR(value_at(map.data(), 3, 4, 0.5, 0.75), 0.5, 1e-12);
 }
 
 TEST(Pictures, SheetsHoldEveryCellAndLabels) {
