@@ -5,7 +5,6 @@ namespace crate {
 std::vector<OpCase> all_op_cases() {
   std::vector<OpCase> all;
   for (auto* cases : {
-           &x_cases,
            &linear_cases,
            &mha_cases,
            &mssa_cases,
@@ -16,6 +15,8 @@ std::vector<OpCase> all_op_cases() {
            &ista_wide_cases,
            &mlp_cases,
            &cross_entropy_cases,
+           &coding_rate_cases,
+           &unit_rows_cases,
            &patches_cases,
            &add_positions_cases,
            &pool_tokens_cases,

@@ -24,7 +24,8 @@ class Explanations : public testing::Test {
 
 TEST_F(Explanations, HoldUntilSomebodyChangesThem) {
   const std::string file = home->at("graph.json");
-  const Outcome told = run_crate({"explain", model(), "--prompt", "ROMEO: what", "-o", file, "--check", "--checked", "4"});
+  const Outcome told =
+      run_crate({"explain", model(), "--prompt", "ROMEO: what", "-o", file, "--check", "--checked", "4"});
   ASSERT_EQ(told.code, 0) << told.err;
   for (const char* word : {"it adds up", "blocks.1.atoms", "no error nodes", "correlation"})
     EXPECT_NE(told.out.find(word), std::string::npos) << word << " in " << told.out;
@@ -70,7 +71,8 @@ TEST_F(Explanations, TargetsAreTokensOrUnits) {
 
 TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
   const auto told = [](const std::vector<std::string>& more) {
-    std::vector<std::string> args = {"generate", model(), "--prompt", "Now", "-n", "5", "--greedy", "--explain", "--json"};
+    std::vector<std::string> args = {"generate", model(),    "--prompt",  "Now",   "-n",
+                                     "5",        "--greedy", "--explain", "--json"};
     args.insert(args.end(), more.begin(), more.end());
     const Outcome o = run_crate(args);
     EXPECT_EQ(o.code, 0) << o.err;
