@@ -17,4 +17,8 @@ struct SymmetricEigen {
 /// Meant for n up to some hundreds: a sweep costs n^3 operations times six, and there are about eight.
 SymmetricEigen symmetric_eigen(std::vector<double> a, int64_t n);
 
+/// Of the matrix with `diagonal` (n) and `beside` (n - 1, more are not read) next to it; by implicit QL steps
+/// (Wilkinson and Reinsch, 1971), 3 n^3 operations.
+SymmetricEigen tridiagonal_eigen(std::vector<double> diagonal, std::vector<double> beside);
+
 }  // namespace crate

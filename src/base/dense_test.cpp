@@ -37,5 +37,23 @@ TEST(Dense, EigenvectorsAreOrthonormalAndGiveTheMatrix) {
   EXPECT_NEAR(e.values[9], 0, 1e-11);
 }
 
+TEST(Dense, TridiagonalEigenIsThatOfTheWholeMatrix) {
+  const int64_t n = 40;
+  const Rng rng(7, Stream::test);
+  std::vector<double> d(static_cast<std::size_t>(n)), e(d.size()), a(static_cast<std::size_t>(n * n));
+  for (int64_t i = 0; i < n; ++i) {
+    a[i * n + i] = d[i] = rng.normal(0, static_cast<uint64_t>(i));
+    e[i] = i % 13 == 12 ? 0 : rng.normal(1, static_cast<uint64_t>(i));  // falls apart in four
+    if (i + 1 < n) a[i * n + i + 1] = a[(i + 1) * n + i] = e[i];
+  }
+  const SymmetricEigen got = tridiagonal_eigen(d, e), want = symmetric_eigen(a, n);
+  for (int64_t k = 0; k < n; ++k) {
+    EXPECT_NEAR(got.values[k], want.values[k], 1e-12);
+    for (int64_t i = 0; i < n; ++i)
+      EXPECT_NEAR(dot(&a[i * n], &got.vectors[k * n], n), got.values[k] * got.vectors[k * n + i], 1e-12);
+  }
+  EXPECT_EQ(tridiagonal_eigen({3}, {}).vectors, (std::vector<double>{1}));
+}
+
 }  // namespace
 }  // namespace crate

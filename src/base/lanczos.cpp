@@ -34,15 +34,7 @@ class Lanczos {
     for (double& x : next_) x /= length > 0 ? length : 1;
   }
 
-  SymmetricEigen tridiagonal() const {
-    const int64_t m = size();
-    std::vector<double> t(static_cast<std::size_t>(m * m));
-    for (int64_t i = 0; i < m; ++i) {
-      t[i * m + i] = alpha_[i];
-      if (i + 1 < m) t[i * m + i + 1] = t[(i + 1) * m + i] = beta_[i];
-    }
-    return symmetric_eigen(std::move(t), m);
-  }
+  SymmetricEigen tridiagonal() const { return tridiagonal_eigen(alpha_, beta_); }
 
   std::vector<double> combined(const double* s) const {
     std::vector<double> x(static_cast<std::size_t>(n_));

@@ -58,8 +58,20 @@ void add_data(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_compress(CLI::App& app);
+void add_decompress(CLI::App& app);
+void add_test(CLI::App& app);
+void add_quantize(CLI::App& app);
+void add_report(CLI::App& app);
+void add_atoms(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_verify(CLI::App& app);
+void add_atoms(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);
+void add_attention(CLI::App& app);
+void add_segment(CLI::App& app);
+void add_pca(CLI::App& app);
 
 }  // namespace crate::cli

@@ -21,15 +21,19 @@ struct Options : Common {
 Measurement measure_one(const Options& o, const std::string& folder) {
   Device device(o.device_options());
   const auto model = load_model(device, folder);
-  const auto tokenizer = tokenizer_of(folder);
-  const Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
   MeasureOptions options = o.measure;
   Progress progress;
   options.progress = [&](int64_t done, int64_t total) {
     progress.show(fmt::format("[{}] {} of {} samples", bar(static_cast<double>(done) / static_cast<double>(total), 20),
                               done, total));
   };
-  return measure(*model, text, options);
+  if (auto* vision = dynamic_cast<VisionModel*>(model.get()))
+    return measure(*vision, *open_images(o.data, {.split = o.part, .need_labels = false}), options);
+  auto* language = dynamic_cast<LanguageModel*>(model.get());
+  require(language != nullptr, "{} is a {}: crate measure looks at models of text and classifiers of images", folder,
+          name_of(model->config().family));
+  const auto tokenizer = tokenizer_of(folder);
+  return measure(*language, open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix}), options);
 }
 
 std::string with_deviation(const Spread& s) { return fmt::format("{:.5g} +- {:.2g}", s.mean(), s.deviation()); }
@@ -90,9 +94,9 @@ void print_one(const Measurement& m, const std::string& folder) {
   print_rates(m, "tokens as they are", &Rates::rate, &Rates::rate_c);
   print_codes(m);
   print_bases(m);
-  const std::vector<std::string> warnings = warnings_of(m);
+  const std::vector<LayerWarning> warnings = warnings_of(m);
   if (!warnings.empty()) fmt::print("\nagainst the objective:\n");
-  for (const std::string& warning : warnings) fmt::print("  {}\n", warning);
+  for (const LayerWarning& warning : warnings) fmt::print("  {}\n", warning.text);
 }
 
 void run(const Options& o) {
@@ -121,9 +125,10 @@ void add_measure(CLI::App& app) {
   CLI::App* c = add_command(app, "measure", "coding rates, sparsity and subspaces of every layer",
                             "crate measure out/demo-crate-lm --data data/tinyshakespeare.txt --plot layers.svg", *o);
   c->add_option("models", o->models, "model directories; several share one figure")->required();
-  c->add_option("--data", o->data, "text, shards (.bin) or a folder prepared by crate data")->required();
-  c->add_option("--part", o->part, "of a prepared folder: train or val")->capture_default_str();
-  c->add_option("--samples", o->measure.samples, "sequences, spread evenly over the data")
+  c->add_option("--data", o->data, "text, shards (.bin) or a prepared folder; images: a folder, a tar, synthetic:N, ..")
+      ->required();
+  c->add_option("--part", o->part, "train or val, where the data has parts")->capture_default_str();
+  c->add_option("--samples", o->measure.samples, "sequences or images, spread evenly over the data")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c->add_option("--batch", o->measure.batch, "samples at a time")->capture_default_str()->check(CLI::PositiveNumber);
@@ -131,6 +136,9 @@ void add_measure(CLI::App& app) {
                 "of the coding rates, the papers' epsilon squared; their script's `eps`")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  c->add_option("--resize", o->measure.resize,
+                "images: the short side before the middle is cut out; -1: by the model's size")
+      ->capture_default_str();
   c->add_option("--plot", o->plot, "write the figure here (SVG): R^c and non-zero codes against the layer");
   c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
   c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -42,6 +43,24 @@ std::string line_of(const StepReport& r) {
                      r.lr);
 }
 
+// Warns of half-steps that work against their objective, each when it begins to.
+class LayerWarnings {
+ public:
+  void tell(int64_t step, const Measurement& m, Progress& progress) {
+    std::set<std::string> now;
+    for (const LayerWarning& warning : warnings_of(m)) {
+      now.insert(warning.step);
+      if (known_.contains(warning.step)) continue;
+      progress.clear();
+      fmt::print(stderr, "step {:>6}  {}\n", step, warning.text);
+    }
+    known_ = std::move(now);
+  }
+
+ private:
+  std::set<std::string> known_;
+};
+
 void run(const Options& o, bool seed_given) {
   const Interrupt interrupt;  // first: before the pool has threads
   std::vector<std::string> set = o.set;
@@ -58,6 +77,8 @@ void run(const Options& o, bool seed_given) {
   options.stop = &interrupt.requested();
   if (o.trace) options.observer.traced = print_trace;
   Progress progress;
+  LayerWarnings warnings;
+  options.observer.measured = [&](int64_t step, const Measurement& m) { warnings.tell(step, m, progress); };
   if (!o.json) {
     fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
     options.observer.step = [&progress](const StepReport& r) { progress.show(line_of(r)); };

@@ -218,11 +218,36 @@ TEST_F(Measuring, BatchesDoNotMatterAndTheReportsHoldWhatIsThere) {
   const nlohmann::json j = json_of(all);
   EXPECT_EQ(j["layers"].size(), all.layers.size());
   EXPECT_DOUBLE_EQ(j["layers"][1]["z_mid"]["rate_c_unit"]["mean"], all.layers[1].mid.rate_c_unit.mean());
-  EXPECT_EQ(summary_of(all)["nonzero"].size(), all.layers.size());
+  EXPECT_EQ(summary_of(all)["layer_nonzero"].size(), all.layers.size());
   const std::string svg = figure_of({one, all}, {"first", "second"});
   EXPECT_NE(svg.find("second"), std::string::npos);
   EXPECT_EQ(svg.find("nan"), std::string::npos);
   EXPECT_NE(message_of([&] { measure(model, text(n - 1), {}); }).find("text has"), std::string::npos);
+}
+
+TEST_F(Measuring, ImagesAsAnEvaluationSeesThem) {
+  for (const Family family : {Family::crate, Family::crate_alpha, Family::vit}) {
+    ModelConfig c = config_of(family);
+    c.dim = 12;
+    c.heads = 3;
+    c.layers = 2;
+    c.image.height = c.image.width = 16;
+    c.image.patch = 4;
+    c.image.classes = 8;
+    VisionModel model(device, c);
+    model.init(1);
+    const auto scenes = open_images("synthetic:9,size=24", {.split = "val"});
+    const Measurement m = measure(model, *scenes, {.samples = 6, .batch = 4, .resize = 20});
+    EXPECT_EQ(m.samples, 6);
+    EXPECT_EQ(m.tokens, 6 * 17);
+    EXPECT_EQ(m.family, name_of(family));
+    for (const LayerMeasure& layer : m.layers) {
+      EXPECT_GT(layer.pre.rate_c_unit.mean(), 0);
+      EXPECT_LE(layer.pre.rate_c_unit.mean(), 6 * std::log1p(100.0));
+      EXPECT_GT(layer.nonzero.mean(), 0);
+      EXPECT_EQ(layer.objective_step.has_value(), is_white_box(family));
+    }
+  }
 }
 
 TEST(Warnings, NameTheLayerThatWorksAgainstItsObjective) {
@@ -235,10 +260,11 @@ TEST(Warnings, NameTheLayerThatWorksAgainstItsObjective) {
     m.layers[0].objective_step->add(1 + noise);
     m.layers[1].objective_step->add(10 * noise);  // not clearly above 0
   }
-  const std::vector<std::string> found = warnings_of(m);
+  const std::vector<LayerWarning> found = warnings_of(m);
   ASSERT_EQ(found.size(), 2u);
-  EXPECT_TRUE(found[0].starts_with("blocks.0: the coding step raised its objective")) << found[0];
-  EXPECT_TRUE(found[1].starts_with("blocks.1: the attention step raised R^c")) << found[1];
+  EXPECT_EQ(found[0].step, "blocks.0: the coding step");
+  EXPECT_TRUE(found[0].text.starts_with("blocks.0: the coding step raised its objective")) << found[0].text;
+  EXPECT_TRUE(found[1].text.starts_with("blocks.1: the attention step raised R^c")) << found[1].text;
 }
 
 }  // namespace

@@ -60,8 +60,11 @@ struct Measurement {
   std::vector<LayerMeasure> layers;
 };
 
-/// One sentence a layer and half-step that works against its objective, by name: "blocks.3: the attention step raised
-/// R^c ...". Only what exceeds two standard errors of the mean over the samples.
-std::vector<std::string> warnings_of(const Measurement& m);
+struct LayerWarning {
+  std::string step;  // which half-step works against its objective: "blocks.3: the attention step"
+  std::string text;  // a sentence that begins so and says by how much
+};
+/// Only what exceeds two standard errors of the mean over the samples. White boxes only.
+std::vector<LayerWarning> warnings_of(const Measurement& m);
 
 }  // namespace crate

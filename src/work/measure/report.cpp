@@ -63,25 +63,27 @@ Line line_of(const Measurement& m, const std::string& name, const Spread& (*quan
 json json_of(const Measurement& m) {
   json layers = json::array();
   for (const LayerMeasure& layer : m.layers) layers.push_back(json_of(layer));
+  json warnings = json::array();
+  for (const LayerWarning& warning : warnings_of(m)) warnings.push_back(warning.text);
   return {{"family", m.family},     {"squared_precision", m.squared_precision},
           {"samples", m.samples},   {"tokens", m.tokens},
           {"dim", m.dim},           {"heads", m.heads},
           {"head_dim", m.head_dim}, {"layers", layers},
-          {"seconds", m.seconds},   {"warnings", warnings_of(m)}};
+          {"seconds", m.seconds},   {"warnings", warnings}};
 }
 
 json summary_of(const Measurement& m) {
   json out = json::object();
   for (const LayerMeasure& layer : m.layers) {
-    out["rate"].push_back(layer.pre.rate_unit.mean());
-    out["rate_c"].push_back(layer.pre.rate_c_unit.mean());
-    out["rate_c_step"].push_back(layer.rate_c_step.mean());
-    out["nonzero"].push_back(layer.nonzero.mean());
-    out["coherence"].push_back(layer.bases.between);
-    if (layer.bases.cosine) out["cosine"].push_back(*layer.bases.cosine);
+    out["layer_rate"].push_back(layer.pre.rate_unit.mean());
+    out["layer_rate_c"].push_back(layer.pre.rate_c_unit.mean());
+    out["layer_rate_c_step"].push_back(layer.rate_c_step.mean());
+    out["layer_nonzero"].push_back(layer.nonzero.mean());
+    out["layer_between"].push_back(layer.bases.between);
+    if (layer.bases.cosine) out["layer_cosine"].push_back(*layer.bases.cosine);
     if (layer.objective_step) {
-      out["objective_before"].push_back(layer.objective_before->mean());
-      out["objective_after"].push_back(layer.objective_after->mean());
+      out["layer_objective_before"].push_back(layer.objective_before->mean());
+      out["layer_objective_after"].push_back(layer.objective_after->mean());
     }
   }
   return out;

@@ -12,7 +12,7 @@ namespace crate {
 /// Everything. {"mean": .., "deviation": ..} where samples differ.
 nlohmann::json json_of(const Measurement& m);
 
-/// The numbers that a training run keeps: means only, one array a quantity with a number a layer.
+/// What a training run writes down of it: means only, an array a quantity with a number a layer, "layer_rate_c", ..
 nlohmann::json summary_of(const Measurement& m);
 
 /// One line a measurement, named by `names`. Layers count from 1, as there.

@@ -11,15 +11,11 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "tensor/gemm.h"
+#include "work/measure/numbers.h"
 #include "work/measure/rate.h"
 
 namespace crate {
 namespace {
-
-std::vector<double> doubles_of(const Tensor& t) {
-  if (t.dtype == Dtype::f32) return {t.as<float>(), t.as<float>() + t.numel()};
-  return {t.as<double>(), t.as<double>() + t.numel()};
-}
 
 // Layer and inner name of "blocks.{layer}.{name}"; layer -1 for other sites.
 struct Place {
@@ -170,7 +166,7 @@ void MeasureTap::measure_objective(int64_t layer, const Tensor& code) {
   Layer& at = layers_[static_cast<std::size_t>(layer)];
   Run run(device_);
   const Tensor dict = store_.at(block(layer) + "ista.dict").value, v = at.input;
-  const bool square = (config_.family == Family::crate_gpt);
+  const bool square = has_square_code(config_.family);
   const auto synthesis = [&](const Tensor& z) {  // D z in rows: z D', or z W for atoms in rows
     const Tensor out = run.make(v.shape);
     gemm(device_, {.a = z, .b = dict, .c = out, .trans_b = square});
@@ -221,9 +217,9 @@ Measurement MeasureTap::result() {
     const Layer& at = layers_[static_cast<std::size_t>(i)];
     LayerMeasure layer = at.measure;
     layer.objective_fell = at.rows > 0 ? at.fell / at.rows : 0;
-    const bool white = is_white_box(config_.family);
-    const std::vector<double> w = white ? doubles_of(store_.at(block(i) + "mssa.w").value) : std::vector<double>{};
-    layer.bases = measure_bases(doubles_of(bases(i)), white ? &w : nullptr, config_.heads, config_.dim);
+    const std::string output = block(i) + "mssa.w";
+    const std::vector<double> w = store_.has(output) ? doubles_of(store_.at(output).value) : std::vector<double>{};
+    layer.bases = measure_bases(doubles_of(bases(i)), w.empty() ? nullptr : &w, config_.heads, config_.dim);
     for (int64_t h = 0; h < out.heads; ++h) {
       const auto begin = at.moments.begin() + h * out.head_dim * out.head_dim;
       std::vector<double> mean(begin, begin + out.head_dim * out.head_dim);

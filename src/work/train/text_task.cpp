@@ -9,6 +9,8 @@
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "work/eval/evaluate.h"
+#include "work/measure/measure.h"
+#include "work/train/init_from.h"
 
 namespace crate {
 
@@ -49,12 +51,7 @@ TextTask::TextTask(Device& device, const Recipe& recipe)
   model_.set_recompute(recipe.train.recompute);
 }
 
-void TextTask::load(const DirectoryReader& directory) {
-  require(to_json(load_config(directory.folder())) == to_json(recipe_.model),
-          "{} holds another model than the recipe describes; give another --out", directory.folder());
-  const std::string weights = directory.path("model.safetensors");
-  fill_parameters(model_, read_safetensors(weights).tensors, weights);
-}
+void TextTask::load(const DirectoryReader& directory) { resume_model(model_, directory); }
 
 void TextTask::put(DirectoryWriter& directory) {
   put_model(directory, model_);
@@ -97,6 +94,11 @@ std::vector<Metric> TextTask::metrics(const Sums& sums, double loss_sum, double)
 Validation TextTask::validate() {
   const EvalResult r = evaluate(model_, *tokenizer_, corpora_.val, {.max_tokens = recipe_.train.eval_tokens});
   return {r.loss, {{"bits_per_byte", r.bits_per_byte}, {"tokens", static_cast<double>(r.tokens)}}, r.code_nonzero};
+}
+
+std::optional<Measurement> TextTask::measure(int64_t samples) {
+  if (corpora_.val.size() < recipe_.model.context) return std::nullopt;  // not one whole sample
+  return crate::measure(model_, corpora_.val, {.samples = samples});
 }
 
 double TextTask::probe(int64_t step) {

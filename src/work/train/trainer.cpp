@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "work/eval/sparsity.h"
+#include "work/measure/report.h"
 #include "work/train/average.h"
 #include "work/train/metrics.h"
 #include "work/train/state.h"
@@ -25,10 +26,11 @@ class Trainer {
         options_(options),
         device_({.kind = options.device, .bf16_products = recipe.train.dtype == "bf16"}),
         task_(make_task(device_, recipe_)),
-        optimizer_(device_, task_->stores(), recipe_.optimizer) {
+        optimizer_(device_, task_->stores(), recipe_.optimizer, [this](const Param& p) { return task_->is_fixed(p); }) {
     for (ParameterStore* store : task_->stores()) store->allocate_grads();
     last_.unit = task_->unit();
-    if (recipe_.train.ema > 0) average_.emplace(device_, task_->stores());
+    if (recipe_.train.ema > 0) own_average_.emplace(device_, task_->stores());
+    average_ = own_average_ ? &*own_average_ : task_->average();
     start();
   }
 
@@ -42,6 +44,7 @@ class Trainer {
       saved = false;
       if (log) report();
       if (every(recipe_.train.eval_every) && now_.step < steps) validate();
+      if (every(recipe_.train.measure_every)) measure();
       if (every(recipe_.train.checkpoint_every) && now_.step < steps) {
         save();
         saved = true;
@@ -72,7 +75,7 @@ class Trainer {
       return;
     }
     task_->init();
-    if (average_) average_->set();
+    if (own_average_) own_average_->set();
     std::filesystem::create_directories(options_.out);
     metrics_.emplace(options_.out);
     // From here on the directory is this run's: without a first checkpoint, --resume would continue the old one.
@@ -86,7 +89,6 @@ class Trainer {
   StateTensors tensors() const {
     StateTensors out;
     for (const auto& m : optimizer_.moments()) out.emplace_back(m.name, m.value);
-    for (auto& named : task_->state()) out.push_back(named);
     if (average_)
       for (auto& named : average_->named("ema")) out.push_back(named);
     return out;
@@ -127,7 +129,7 @@ class Trainer {
             last_.grad_norm, now_.step + 1, options_.out);
     task_->stepped(now_.step);
     ++now_.step;
-    if (average_) average_->update(average_decay(recipe_.train.ema, now_.step));
+    if (own_average_) own_average_->update(average_decay(recipe_.train.ema, now_.step));
     now_.loss_sum += loss;
     ++now_.loss_count;
     if (log) last_.code_nonzero = sparsity.mean();
@@ -189,6 +191,17 @@ class Trainer {
     return v;
   }
 
+  void measure() {
+    const auto paused = Clock::now();
+    if (const std::optional<Measurement> m = task_->measure(recipe_.train.measure_samples)) {
+      nlohmann::json line = summary_of(*m);
+      line["step"] = now_.step;
+      metrics_->write(line);
+      if (options_.observer.measured) options_.observer.measured(now_.step, *m);
+    }
+    reported_ += Clock::now() - paused;
+  }
+
   // A checkpoint must be worth resuming: the loss of this step was finite, but its update may have blown the weights.
   void check_weights() {
     const double loss = task_->probe(now_.step);
@@ -225,7 +238,8 @@ class Trainer {
   Device device_;
   std::unique_ptr<Task> task_;
   Optimizer optimizer_;
-  std::optional<WeightAverage> average_;
+  std::optional<WeightAverage> own_average_;  // of [train] ema
+  WeightAverage* average_ = nullptr;          // that, or the task's; null: none
   TrainProgress now_;
   bool traced_ = false;
   double flops_ = 0;

@@ -32,6 +32,7 @@ struct TrainObserver {
   std::function<void(const StepReport&)> step = {};
   /// Of the weights, and with [train] ema a second time of their average.
   std::function<void(int64_t step, const Validation&, bool averaged)> evaluated = {};
+  std::function<void(int64_t step, const Measurement&)> measured = {};
   std::function<void(int64_t step, const std::string& folder)> saved = {};
   std::function<void(const Run&)> traced = {};  // the tape of the first part of the first step, timed
 };

@@ -105,6 +105,34 @@ TEST_F(Training, LearnsAndReports) {
   EXPECT_EQ(lines, reports.size() + validation.size());
 }
 
+TEST_F(Training, WritesDownWhatEveryLayerDoes) {
+  recipe.train.measure_every = 6;
+  recipe.train.measure_samples = 3;
+  std::vector<int64_t> steps;
+  TrainOptions o = into("m");
+  o.observer.measured = [&](int64_t step, const Measurement& m) {
+    steps.push_back(step);
+    EXPECT_EQ(m.samples, 3);
+  };
+  train(recipe, o);
+  EXPECT_EQ(steps, (std::vector<int64_t>{6, 12}));
+  std::ifstream metrics(at("m") + "/metrics.jsonl");
+  int64_t seen = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    const nlohmann::json j = nlohmann::json::parse(line);
+    if (!j.contains("layer_rate_c")) continue;
+    ++seen;
+    for (const char* key : {"layer_rate", "layer_rate_c", "layer_rate_c_step", "layer_nonzero", "layer_between",
+                            "layer_cosine", "layer_objective_before", "layer_objective_after"})
+      EXPECT_EQ(j[key].size(), 2u) << key;
+  }
+  EXPECT_EQ(seen, 2);
+  // Looking changes nothing.
+  recipe.train.measure_every = 0;
+  train(recipe, into("unseen"));
+  EXPECT_TRUE(bytes("m", "model.safetensors") == bytes("unseen", "model.safetensors"));
+}
+
 TEST_F(Training, ResumesBitForBit) {
   for (const char* optimizer : {"adamw", "lion", "muon"}) {
     recipe.optimizer.name = optimizer;
