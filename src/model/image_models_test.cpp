@@ -13,7 +13,7 @@
 namespace crate {
 namespace {
 
-Tensor loss_of(Model& model, Run& run, ImageBatch& batch) {
+Tensor loss_of(Model& model, Run& run, PixelBatch& batch) {
   if (auto* classifier = dynamic_cast<VisionModel*>(&model))
     return classifier->loss(run, batch.images(), batch.targets(), 0.5).loss;
   return dynamic_cast<MaeModel&>(model).forward(run, batch.images(), batch.noise(), 0.5).loss;
@@ -40,7 +40,7 @@ TEST_P(ImageModels, GradientsAgreeWithTheComplexStep) {
   for (const int64_t more : {0, 1}) {
     Device real({.kind = DeviceKind::ref, .guard = true}), complex({.kind = DeviceKind::ref, .complex = true});
     const auto model = model_on(real), moved = model_on(complex);
-    ImageBatch batch(config(), 2, more, 1);
+    PixelBatch batch(config(), 2, more, 1);
     model->store().allocate_grads();
     crate::Run run(real, training);
     run.backward(loss_of(*model, run, batch));
@@ -66,7 +66,7 @@ TEST_P(ImageModels, GradientsAgreeWithTheComplexStep) {
 TEST_P(ImageModels, CpuAgreesWithRef) {
   Device exact({.kind = DeviceKind::ref}), fast({.guard = true});
   const auto slow = model_on(exact), quick = model_on(fast);
-  ImageBatch batch(config(), 3, 1, 2);
+  PixelBatch batch(config(), 3, 1, 2);
   const auto gradients = [&](Model& model) {
     model.store().allocate_grads();
     crate::Run run(model.device(), training);
@@ -90,7 +90,7 @@ TEST_P(ImageModels, RecomputationGivesTheSameGradients) {
     const auto model = model_on(device);
     model->set_recompute(recompute);
     model->store().allocate_grads();
-    ImageBatch batch(config(), 2, 0, 4);
+    PixelBatch batch(config(), 2, 0, 4);
     crate::Run run(device, training);
     run.backward(loss_of(*model, run, batch));
     std::size_t i = 0;
@@ -159,7 +159,7 @@ TEST(Encoders, AreClassifiers) {
       std::copy_n(encoder.store().at(p.name).value.as<float>(), p.value.numel(), p.value.as<float>());
     }
     model.store().values_changed();
-    ImageBatch batch(c.config, 2, 0, 1);
+    PixelBatch batch(c.config, 2, 0, 1);
     crate::Run run(device);
     EXPECT_LT(relative_error(numbers_of(model.features(run, batch.images())),
                              numbers_of(encoder.features(run, batch.images()))),

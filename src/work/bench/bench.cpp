@@ -42,9 +42,9 @@ std::vector<float> random_numbers(int64_t count) {
 }
 
 // A batch of nonsense for a model of images, and what is timed on it.
-class ImageBatch {
+class RandomImages {
  public:
-  ImageBatch(Model& model, int64_t rows) : model_(model), rows_(rows) {
+  RandomImages(Model& model, int64_t rows) : model_(model), rows_(rows) {
     const ImageConfig& image = model.config().image;
     pixels_ = random_numbers(rows * image.channels * image.height * image.width);
     targets_ = random_numbers(rows * std::max(image.classes, image.patches()));
@@ -83,7 +83,7 @@ ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_o
   model->init(1);
   ImageSpeed result;
   for (const int64_t rows : options.train_only ? std::vector<int64_t>{} : options.batches) {
-    ImageBatch batch(*model, rows);
+    RandomImages batch(*model, rows);
     result.forward.emplace_back(rows, speed(options.repeats, rows, [&] {
                                   Run run(device);
                                   batch.forward(run);
@@ -92,7 +92,7 @@ ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_o
   }
   model->store().allocate_grads();
   Optimizer optimizer(device, {&model->store()}, {});
-  ImageBatch batch(*model, options.train_batch);
+  RandomImages batch(*model, options.train_batch);
   int64_t step = 0;
   result.train = speed(options.repeats, options.train_batch, [&] {
     double flops = 0;
