@@ -14,7 +14,8 @@ namespace crate::cli {
 namespace {
 
 struct Options : Common {
-  std::string model, prompt, image, target, contrast, out;
+  std::string model, prompt, image, target, contrast, atoms;
+  std::vector<std::string> out;
   std::vector<int32_t> prompt_tokens;
   GraphOptions graph;
   int64_t rows = 10;
@@ -45,18 +46,21 @@ Input input_of(const Options& o, Device& device) {
 
 void run(const Options& o) {
   Device device(o.device_options());
-  const Input input = input_of(o, device);
+  Input input = input_of(o, device);
+  input.index = index_of(o.model, o.atoms);
+  name_atoms(input.labels, input.index.get(), input.model->config().family);
   const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
   const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
   const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (!o.out.empty()) write_atomically(o.out, document);
+  for (const std::string& path : o.out)
+    write_atomically(path, path.ends_with(".html") ? page_of(explained, input) : document);
   if (o.json) return fmt::print("{}", document), void();
   print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
     const auto parts = largest_parts(explained.explanation, o.checked);
     print_ablations(ablate(walk, explained.explanation, parts), input.model->config().family);
   }
-  if (!o.out.empty()) fmt::print("\nwrote {}\n", o.out);
+  for (const std::string& path : o.out) fmt::print("\nwrote {}\n", path);
 }
 
 }  // namespace
@@ -72,7 +76,11 @@ void add_explain(CLI::App& app) {
       "--target", o->target,
       "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
   c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
-  c->add_option("-o,--out", o->out, "attribution graph to write (JSON)");
+  c->add_option("-o,--out", o->out,
+                "what to write: FILE.html a page that opens offline, else the graph as JSON (repeatable)")
+      ->expected(1)
+      ->take_all();
+  c->add_option("--atoms", o->atoms, "index of crate atoms, for names (default: atoms.sqlite in the model directory)");
   c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
