@@ -183,7 +183,7 @@ TEST_P(ExplainImages, CutsAndEffectsSumUp) {
     Device device({.kind = kind});
     VisionModel model(device, GetParam().config);
     init_noisily(model, 7);
-    ImageBatch batch(GetParam().config, 2, 0, 5);
+    PixelBatch batch(GetParam().config, 2, 0, 5);
     const Tensor images = batch.images();
     const ImageSubject subject(model, {images.as<float>(), images.as<float>() + images.numel()}, images.shape);
     const Walk walk(subject, {{.score = 3}, {.score = 1, .contrast = 5}});
