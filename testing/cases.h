@@ -16,6 +16,8 @@ std::vector<OpCase> ista_cases();
 std::vector<OpCase> ista_wide_cases();
 std::vector<OpCase> mlp_cases();
 std::vector<OpCase> cross_entropy_cases();
+std::vector<OpCase> coding_rate_cases();
+std::vector<OpCase> unit_rows_cases();
 std::vector<OpCase> patches_cases();
 std::vector<OpCase> add_positions_cases();
 std::vector<OpCase> pool_tokens_cases();

@@ -19,19 +19,24 @@ struct ExampleSize {
 
 namespace example {
 
-inline nlohmann::json node(const std::string& id, const char* type, const std::string& layer, int at,
-                           const std::string& name, double contribution) {
+inline nlohmann::json node(const std::string& id, const char* type, int block, int at, const std::string& name,
+                           double gives) {
+  const bool head = std::string_view(type) == "attention head";
+  nlohmann::json ours = {{"gives", gives}, {"unit", id}};
+  if (block >= 0) ours["block"] = block;
   return {{"node_id", id},
           {"feature", 17},
-          {"layer", layer},
+          {"layer", block < 0 ? "E" : std::to_string(2 * block + (head ? 0 : 1))},
           {"ctx_idx", at},
           {"feature_type", type},
           {"jsNodeId", id},
           {"clerp", name},
-          {"contribution", contribution},
-          {"activation", std::abs(contribution) * 2},
-          {"influence", nullptr}};
+          {"activation", std::abs(gives) * 2},
+          {"influence", nullptr},
+          {"crate", ours}};
 }
+
+inline double gives(const nlohmann::json& node) { return node["crate"]["gives"].get<double>(); }
 
 // Influence as circuit-tracer tells it: the share of all |contribution| from the largest down to this node.
 inline void set_influence(nlohmann::json& nodes) {
@@ -39,13 +44,11 @@ inline void set_influence(nlohmann::json& nodes) {
   double total = 0, sum = 0;
   for (auto& n : nodes) {
     order.push_back(&n);
-    total += std::abs(n["contribution"].get<double>());
+    total += std::abs(gives(n));
   }
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    return std::abs((*a)["contribution"].template get<double>()) >
-           std::abs((*b)["contribution"].template get<double>());
-  });
-  for (auto* n : order) (*n)["influence"] = std::min(1.0, sum += std::abs((*n)["contribution"].get<double>()) / total);
+  std::sort(order.begin(), order.end(),
+            [](const auto* a, const auto* b) { return std::abs(gives(*a)) > std::abs(gives(*b)); });
+  for (auto* n : order) (*n)["influence"] = std::min(1.0, sum += std::abs(gives(*n)) / total);
 }
 
 }  // namespace example
@@ -60,27 +63,24 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
   uint64_t draw = 0;
   const auto next = [&] { return rng.uniform(1, draw++); };
   for (int i = 0; i < n; ++i)
-    nodes.push_back(example::node(fmt::format("E_{}_{}", i, i), "embedding", "E", i, "", next() * next() - 0.1));
+    nodes.push_back(example::node(fmt::format("E_{}_{}", i, i), "embedding", -1, i, "", next() * next() - 0.1));
   for (int l = 0; l < size.layers; ++l) {
     for (int i = 0; i < n; ++i) {
       for (int h = 0; h < size.heads; ++h) {
         if (next() < 0.3)
-          nodes.push_back(example::node(fmt::format("{}_h{}_{}", l, h, i), "attention head", std::to_string(l), i,
+          nodes.push_back(example::node(fmt::format("{}_h{}_{}", l, h, i), "attention head", l, i,
                                         fmt::format("head {}", h), std::pow(next(), 4) - 0.1));
       }
       const int units = static_cast<int>(next() * next() * (size.units + 1));
       for (int u = 0; u < units; ++u)
         nodes.push_back(
-            example::node(fmt::format("{}_{}_{}", l, u, i), "atom", std::to_string(l), i,
+            example::node(fmt::format("{}_{}_{}", l, u, i), "atom", l, i,
                           u % 3 == 0 ? fmt::format("atom {}", 100 * l + u) : fmt::format("places in {}", 1900 + u),
                           2 * std::pow(next(), 6) - 0.15 * next()));
     }
   }
   example::set_influence(nodes);
-  const auto row = [](const json& x) {
-    return x["layer"] == "E" ? -1
-                             : 2 * std::stoi(x["layer"].get<std::string>()) + (x["feature_type"] == "atom" ? 1 : 0);
-  };
+  const auto row = [](const json& x) { return x["layer"] == "E" ? -1 : std::stoi(x["layer"].get<std::string>()); };
   for (const json& a : nodes) {
     for (const json& b : nodes) {
       const bool forward = row(a) < row(b) && a["ctx_idx"] <= b["ctx_idx"];
@@ -89,20 +89,21 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
                          {"target", b["node_id"]},
                          {"weight", std::pow(next(), 5) - 0.2 * std::pow(next(), 6)}});
     }
-    links.push_back({{"source", a["node_id"]}, {"target", "logit"}, {"weight", a["contribution"]}});
+    links.push_back({{"source", a["node_id"]}, {"target", "logit"}, {"weight", example::gives(a)}});
   }
   double sum = 0;
-  for (const json& x : nodes) sum += x["contribution"].get<double>();
-  json aim = example::node("logit", "logit", std::to_string(size.layers), n - 1, target, 0);
-  aim.erase("contribution");
+  for (const json& x : nodes) sum += example::gives(x);
+  json aim = example::node("logit", "logit", size.layers, n - 1, "\"" + target + "\"", sum);
   aim["is_target_logit"] = true;
   aim["token_prob"] = 0.62;
   aim["influence"] = 0;
   nodes.push_back(aim);
   std::string prompt;
   for (const std::string& t : tokens) prompt += t;
-  const json cuts = json::array({{{"name", "embeddings"}, {"parts", n}, {"sum", sum}, {"residual", 2.1e-8}},
-                                 {{"name", "layer 0"}, {"parts", 31}, {"sum", sum}, {"residual", 3.4e-8}}});
+  const auto cut = [&](const char* at, double stream, double residual) {
+    return json{{"at", at},   {"units", sum - stream - 0.5}, {"stream", stream}, {"biases", 0.5}, {"size", 2 * sum},
+                {"sum", sum}, {"residual", residual}};
+  };
   return {{"metadata",
            {{"slug", "example"},
             {"scan", "crate-lm"},
@@ -110,18 +111,15 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
             {"prompt", prompt},
             {"node_threshold", 0.8},
             {"crate",
-             {{"family", "crate-lm"},
-              {"model", "out/demo-crate-lm"},
-              {"model_sha256", std::string(64, 'a')},
-              {"unit_name", "atom"},
-              {"unit",
-               "One of the 4 d atoms of a layer: the state of a token after the layer is a sum of them with "
-               "non-negative weights, with no remainder."},
-              {"exactness", "Exact up to rounding for this input."},
+             {{"format", 1},
+              {"model", {{"family", "crate-lm"}, {"weights_sha256", std::string(64, 'a')}}},
               {"target", {{"text", target}, {"value", sum}}},
-              {"sum", sum},
+              {"meaning",
+               "an atom is a dictionary row; the stream after each block is a non-negative sum of atoms and "
+               "nothing else; exact"},
               {"residual", 3.4e-8},
-              {"cuts", cuts}}}}},
+              {"off", 1.2e-8},
+              {"cuts", json::array({cut("embed", 0, 2.1e-8), cut("blocks.0.heads", 1.5, 3.4e-8)})}}}}},
           {"qParams",
            {{"pinnedIds", json::array()},
             {"supernodes", json::array()},
@@ -179,8 +177,10 @@ inline nlohmann::json hostile_graph() {
       example_graph(hostile_tokens(), "</title><script>window.broken=1</script>", {.layers = 2, .units = 2});
   int i = 0;
   for (auto& n : graph["nodes"]) n["clerp"] = hostile_tokens()[static_cast<std::size_t>(i++) % hostile_tokens().size()];
-  graph["metadata"]["crate"]["unit_name"] = "<b>unit</b>";
-  graph["metadata"]["crate"]["unit"] = "</section></main><script>window.broken=1</script>";
+  for (auto& n : graph["nodes"]) {
+    if (n["feature_type"] == "atom") n["feature_type"] = "<b>unit</b>";
+  }
+  graph["metadata"]["crate"]["meaning"] = "</section></main><script>window.broken=1</script>";
   graph["qParams"]["supernodes"] = nlohmann::json::array({{"<i>group</i>", graph["nodes"][0]["node_id"]}});
   return graph;
 }

@@ -144,7 +144,7 @@ Batch::Batch(int64_t rows, int64_t cols, int64_t vocab, uint64_t seed) : shape_{
   }
 }
 
-ImageBatch::ImageBatch(const ModelConfig& config, int64_t rows, int64_t more, uint64_t seed)
+PixelBatch::PixelBatch(const ModelConfig& config, int64_t rows, int64_t more, uint64_t seed)
     : shape_{rows, config.image.channels, config.image.height + more * config.image.patch,
              config.image.width + more * config.image.patch_columns()},
       classes_(config.image.classes),

@@ -35,8 +35,8 @@ struct Batch {
 };
 
 /// Images of the model's size, `more` patches larger each way, soft targets for its classes, and noise for masks.
-struct ImageBatch {
-  ImageBatch(const ModelConfig& config, int64_t rows, int64_t more, uint64_t seed);
+struct PixelBatch {
+  PixelBatch(const ModelConfig& config, int64_t rows, int64_t more, uint64_t seed);
   Tensor images() { return {images_.data(), shape_, Dtype::f32}; }
   Tensor targets() { return {targets_.data(), {shape_[0], classes_}, Dtype::f32}; }
   Tensor noise() { return {noise_.data(), {shape_[0], patches_}, Dtype::f32}; }

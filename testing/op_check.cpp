@@ -49,7 +49,7 @@ std::complex<double> get(const Tensor& t, int64_t i) {
 // One device, the inputs of a case as parameters on it, and the ways to run the case there.
 class Bed {
  public:
-  Bed(const OpCase& c, DeviceOptions options) : case_(c), device_(options) {
+  Bed(const OpCase& c, DeviceOptions options, bool frozen = false) : case_(c), device_(options), frozen_(frozen) {
     for (std::size_t k = 0; k < c.inputs.size(); ++k) {
       const OpInput& in = c.inputs[k];
       Param p{in.name, device_.allocate(in.shape, in.below > 0 ? Dtype::i32 : device_.real()), {}, false, false};
@@ -70,7 +70,7 @@ class Bed {
   }
 
   std::vector<std::complex<double>> values() {
-    Run run(device_);
+    Run run(device_, {.frozen = frozen_});
     const Tensor y = build(run);
     std::vector<std::complex<double>> out;
     for (int64_t i = 0; i < y.numel(); ++i) out.push_back(get(y, i));
@@ -86,11 +86,31 @@ class Bed {
   }
 
   void backward() {
-    Run run(device_, {.record = true});
+    Run run(device_, {.record = true, .frozen = frozen_});
     const Tensor y = build(run);
     const GradTo d_y = run.seed_grad(y);
     for (int64_t i = 0; i < y.numel(); ++i) set(d_y.to, i, cotangent(static_cast<std::size_t>(i)));
     run.walk();
+    left_ = {};
+    for (const Constant& constant : run.constants()) {
+      for (const double row : constant.rows) left_.add(row);
+    }
+  }
+
+  /// A sum, and that of the absolute values.
+  struct Sum {
+    double total = 0, size = 0;
+    void add(double x) {
+      total += x;
+      size += std::abs(x);
+    }
+  };
+  /// After a frozen backward(): sum of gradient . input and of the constants.
+  Sum explained() const {
+    Sum sum = left_;
+    for (const Param& p : params_)
+      for (int64_t i = 0; p.has_grad && i < p.value.numel(); ++i) sum.add((get(p.grad, i) * get(p.value, i)).real());
+    return sum;
   }
 
  private:
@@ -105,6 +125,8 @@ class Bed {
   const OpCase& case_;
   Device device_;
   std::vector<Param> params_;
+  bool frozen_;
+  Sum left_ = {};
 };
 
 struct Norms {
@@ -130,15 +152,15 @@ void note(CheckResult& r, bool ok, const std::string& line) {
 }
 
 // d/dh of the projected output along `direction` of input k, by the complex step.
-double directional(const OpCase& c, std::size_t k, const std::vector<double>& direction) {
-  Bed bed(c, {.kind = DeviceKind::ref, .complex = true});
+double directional(const OpCase& c, std::size_t k, const std::vector<double>& direction, bool frozen) {
+  Bed bed(c, {.kind = DeviceKind::ref, .complex = true}, frozen);
   const Tensor x = bed.params()[k].value;
   for (int64_t i = 0; i < x.numel(); ++i)
     set(x, i, get(x, i) + std::complex<double>(0, step * direction[static_cast<std::size_t>(i)]));
   return bed.projected().imag() / step;
 }
 
-void check_complex_step(const OpCase& c, Bed& ref, std::size_t k, CheckResult& r) {
+void check_complex_step(const OpCase& c, Bed& ref, std::size_t k, CheckResult& r, bool frozen = false) {
   const Param& p = ref.params()[k];
   const int64_t n = p.value.numel();
   double size = 0;
@@ -157,7 +179,7 @@ void check_complex_step(const OpCase& c, Bed& ref, std::size_t k, CheckResult& r
       direction[rng.below(static_cast<uint64_t>(n), 99, static_cast<uint64_t>(d))] = 1.0;
     }
     for (int64_t i = 0; i < n; ++i) expected += get(p.grad, i).real() * direction[static_cast<std::size_t>(i)];
-    worst = std::max(worst, std::abs(directional(c, k, direction) - expected) /
+    worst = std::max(worst, std::abs(directional(c, k, direction, frozen) - expected) /
                                 std::max(size * std::sqrt(static_cast<double>(n)), 1e-30));
   }
   note(r, worst <= complex_tolerance, fmt::format("d_{} against complex step {:.1e}", p.name, worst));
@@ -232,6 +254,28 @@ CheckResult check_gradients(const OpCase& c) {
         p.grad.numel(), [&](int64_t i) { return get(q.grad, i); }, [&](int64_t i) { return get(p.grad, i); });
     const bool ok = e.error <= c.tolerance * std::max(e.size, 0.01 * largest);
     note(r, ok, fmt::format("d_{} cpu against ref {:.1e}", p.name, e.relative()));
+  }
+  return r;
+}
+
+CheckResult check_frozen(const OpCase& c) {
+  Bed ref(c, {.kind = DeviceKind::ref, .guard = true}, true), cpu(c, {.kind = DeviceKind::cpu, .guard = true}, true);
+  CheckResult r;
+  for (auto [bed, tolerance, where] :
+       {std::tuple(&ref, complex_tolerance, "ref"), std::tuple(&cpu, c.tolerance, "cpu")}) {
+    bed->backward();
+    const Bed::Sum sum = bed->explained();
+    const double off = std::abs(sum.total - bed->projected().real()) / std::max(sum.size, 1e-30);
+    note(r, off <= tolerance, fmt::format("{} is complete to {:.1e}", where, off));
+  }
+  for (std::size_t k = 0; k < c.inputs.size(); ++k) {
+    const Param &p = ref.params()[k], &q = cpu.params()[k];
+    note(r, p.has_grad == q.has_grad, fmt::format("d_{} on ref and cpu", p.name));
+    if (!p.has_grad) continue;
+    check_complex_step(c, ref, k, r, true);
+    const Norms e = compare(
+        p.grad.numel(), [&](int64_t i) { return get(q.grad, i); }, [&](int64_t i) { return get(p.grad, i); });
+    note(r, e.relative() <= c.tolerance, fmt::format("d_{} cpu against ref {:.1e}", p.name, e.relative()));
   }
   return r;
 }

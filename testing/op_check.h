@@ -3,6 +3,9 @@
 //   values     cpu (f32) against ref (f64), relative norm
 //   gradients  ref (f64) against the complex step on ref (c128): (f(x + ih) - f(x - ih)) / 2ih has no cancellation, so
 //              1e-12 is reached; then cpu against ref
+//   frozen     the frozen rule (run/run.h) against the complex step of a forward whose patterns, scales and gates are
+//   held;
+//              and it is complete: cotangent . y = sum of gradient . input + what the constants leave
 //   twice      the backward runs into memory filled with NaN (set), then again (add): the sum must have doubled
 //   fences     every block of memory is guarded: a kernel that writes outside fails
 #pragma once
@@ -33,6 +36,7 @@ struct OpCase {
   std::function<Tensor(Run&, std::span<const Tensor>)> build;
   double tolerance = 2e-5;  // of cpu against ref, relative norm a tensor; see docs/numerics.md
   bool is_loss = false;     // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
+  bool has_frozen_rule = true;  // false: never between an input and what is explained, as losses and objectives
   bool bench_only = false;  // a shape for timing, too large for the reference
 };
 
@@ -46,6 +50,7 @@ struct CheckResult {
 
 CheckResult check_values(const OpCase& c);
 CheckResult check_gradients(const OpCase& c);
+CheckResult check_frozen(const OpCase& c);
 
 struct BenchResult {
   double forward_ms = 0, backward_ms = 0;  // medians

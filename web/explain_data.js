@@ -46,9 +46,10 @@ function kind_of(type) {
   return KINDS.unit;
 }
 
-function layer_of(node, layers) {
-  const n = Number.parseInt(node.layer, 10);
-  return Number.isFinite(n) ? Math.min(n, layers) : -1;
+// Our files number heads and atoms of a block apart; the block itself stands beside.
+function layer_of(node) {
+  const n = Number.parseInt(node.crate?.block ?? node.layer, 10);
+  return Number.isFinite(n) ? n : -1;
 }
 
 // Rows from below to above: embeddings, then heads and units of each layer, then the target.
@@ -59,8 +60,7 @@ function row_of(node) {
 }
 
 function read_nodes(graph, tokens) {
-  const layers = 1 + Math.max(-1, ...graph.nodes.filter((n) => kind_of(n.feature_type) !== KINDS.target)
-    .map((n) => Number.parseInt(n.layer, 10)).filter(Number.isFinite));
+  const layers = 1 + Math.max(-1, ...graph.nodes.filter((n) => kind_of(n.feature_type) !== KINDS.target).map(layer_of));
   return graph.nodes.map((n, index) => {
     const node = {
       index,
@@ -68,23 +68,27 @@ function read_nodes(graph, tokens) {
       at: Number.isInteger(n.ctx_idx) && n.ctx_idx >= 0 ? n.ctx_idx : -1,
       activation: typeof n.activation === "number" ? n.activation : null,
       influence: typeof n.influence === "number" ? n.influence : null,
-      contribution: typeof n.contribution === "number" ? n.contribution : null,
+      contribution: typeof n.crate?.gives === "number" ? n.crate.gives : null,
       comes: [], goes: [],
     };
-    node.layer = node.kind === KINDS.target ? layers : layer_of(n, layers);
+    node.layer = node.kind === KINDS.target ? layers : layer_of(n);
+    if (node.kind === KINDS.target) node.contribution = null;
     node.row = row_of(node);
     node.token = node.at >= 0 && node.at < tokens.length ? tokens[node.at] : "";
-    node.name = name_of(node);
+    node.name = name_of(node, graph.metadata?.crate?.target);
     return node;
   });
 }
 
-function name_of(node) {
-  const given = visible(node.raw.clerp).trim();
-  if (given) return given;
-  if (node.kind === KINDS.token) return token_text(node.token);
-  if (node.kind === KINDS.constant) return node.type || "constant";
-  return `${node.kind} ${visible(node.raw.feature ?? node.id)}`;
+// Where a node of ours stands is told beside it, so its label need not say it again.
+function name_of(node, target) {
+  const given = visible(node.raw.clerp).trim(), ours = node.raw.crate !== undefined;
+  if (ours && node.kind === KINDS.target && typeof target?.text === "string")
+    return token_text(target.text) + (typeof target.contrast_text === "string" ? ` rather than ${token_text(target.contrast_text)}` : "");
+  if (node.kind === KINDS.token && (ours || !given)) return token_text(node.token);
+  if (given && !(ours && given.startsWith("block "))) return given;
+  const what = node.kind === KINDS.unit ? visible(node.type) || "unit" : node.kind;
+  return `${what} ${visible(node.raw.feature ?? node.id)}`;
 }
 
 function place_of(node, word) {
@@ -103,6 +107,12 @@ function fill_influence(nodes) {
     sum += size(n) / total;
     n.influence = Math.min(1, sum);
   }
+}
+
+// What the file calls its units: atoms, neurons.
+function unit_name(nodes) {
+  const names = new Set(nodes.filter((n) => n.kind === KINDS.unit).map((n) => visible(n.type)));
+  return names.size === 1 && [...names][0].length <= 12 ? [...names][0] : "unit";
 }
 
 function read_graph(graph, extras) {
@@ -129,7 +139,7 @@ function read_graph(graph, extras) {
   fill_influence(nodes);
   links.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
   const word = extras.image ? "patch" : "token";
-  return { graph, extras, tokens, nodes, links, by_id, word, unit: String(graph.metadata?.crate?.unit_name ?? "unit") };
+  return { graph, extras, tokens, nodes, links, by_id, word, unit: unit_name(nodes) };
 }
 
 function atom_of(view, node) {

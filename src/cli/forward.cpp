@@ -9,6 +9,7 @@
 #include "cli/trace.h"
 #include "model/checkpoint.h"
 #include "model/names.h"
+#include "ops/patches.h"
 
 namespace crate::cli {
 namespace {
@@ -167,6 +168,10 @@ class Forward {
       const MaeOutput out = model.forward(run, pixels, noise);
       out_.add("pred", out.pred);
       out_.add("mask", out.mask);
+      const ImageConfig& image = model.config().image;
+      const PatchArgs cut{image.patch, image.patch_columns(), PatchOrder::row_column_channel};
+      const Shape& s = pixels.shape;
+      out_.add("reconstruction", unpatches(run, out.pred, s[1], s[2], s[3], cut));
       out_.add("pictures", model.pictures(run, pixels, out));
     });
     learn([&](Run& run) {
@@ -251,10 +256,10 @@ void add_forward(CLI::App& app) {
        "(b, c, h, w), normalised, and `labels` (b) or soft `targets` (b, classes); auto-encoders: `images` and "
        "`noise` (b, patches)")
       ->required();
-  c->add_option(
-       "--out", o->out,
-       "safetensors to write: logits, loss, tap/<site>, grad/<name>, grad_in/images; pred, mask, pictures; F64 "
-       "with --device ref")
+  c->add_option("--out", o->out,
+                "safetensors to write: logits, loss, tap/<site>, grad/<name>, grad_in/images; pred, mask, "
+                "reconstruction, pictures; F64 "
+                "with --device ref")
       ->required();
   c->add_option("--taps", o->taps, "sites to write, as a glob: 'blocks.*.mssa.pattern'");
   c->add_flag("--grad", o->grad, "also the gradient of the loss for every parameter");

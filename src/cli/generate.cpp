@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/changes.h"
 #include "cli/command.h"
+#include "cli/explanation.h"
 #include "model/checkpoint.h"
 
 namespace crate::cli {
@@ -16,7 +17,7 @@ namespace {
 struct Options : Common {
   std::string model, prompt, dtype = "f32";
   std::vector<int32_t> prompt_tokens;
-  bool no_cache = false;
+  bool no_cache = false, explain = false;
   GenerateOptions generate;
   ChangeOptions changes;
 };
@@ -30,6 +31,28 @@ void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& o
     fmt::print("{}\n", fmt::join(made, " "));
 }
 
+/// Every generated token from the window it was generated from, computed anew: the cache has no part in it.
+nlohmann::json explain_tokens(const Options& o, LanguageModel& model, const Tokenizer& tokenizer,
+                              const GenerateResult& result) {
+  nlohmann::json out = nlohmann::json::array();
+  std::vector<int32_t> all = tokenizer.encode(o.prompt);
+  if (all.empty()) all.push_back(tokenizer.separator());
+  const auto context = static_cast<std::ptrdiff_t>(model.config().context);
+  const auto index = index_of(o.model, "");
+  for (const int32_t token : result.tokens) {
+    const auto length = std::min<std::ptrdiff_t>(context, std::ssize(all));
+    const LanguageSubject subject(model, {all.end() - length, all.end()});
+    const Walk walk(subject, {{.score = token}});
+    Labels labels = labels_of(tokenizer, {all.end() - length, all.end()});
+    name_atoms(labels, index.get(), model.config().family);
+    const Explanation e = explain(walk, 0);
+    out.push_back(summary_of(e, labels, model.config().family));
+    if (!o.json) fmt::print("{}\n", line_of(e, labels));
+    all.push_back(token);
+  }
+  return out;
+}
+
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
   const auto model = load_language_model(device, o.model);
@@ -37,6 +60,8 @@ void run(const Options& o) {
   options.seed = o.seed;
   options.cache = !o.no_cache;
   options.changes = o.changes.parse();
+  require(!o.explain || options.changes.empty(), "--explain tells about the model as it is, without changes");
+  require(!o.explain || o.prompt_tokens.empty(), "--explain needs a text: --prompt");
   if (!o.prompt_tokens.empty()) return run_tokens(o, *model, options);
   const auto tokenizer = tokenizer_of(o.model);
   const auto write = [](std::string_view text) {
@@ -48,14 +73,16 @@ void run(const Options& o) {
                                     o.json ? std::function<void(std::string_view)>{} : write);
   const double speed = static_cast<double>(r.tokens.size()) / r.seconds;
   if (o.json) {
-    const nlohmann::json out = {{"text", r.text},
-                                {"tokens", r.tokens},
-                                {"stopped", r.stopped},
-                                {"seconds", r.seconds},
-                                {"tokens_per_second", speed}};
+    nlohmann::json out = {{"text", r.text},
+                          {"tokens", r.tokens},
+                          {"stopped", r.stopped},
+                          {"seconds", r.seconds},
+                          {"tokens_per_second", speed}};
+    if (o.explain) out["explanations"] = explain_tokens(o, *model, *tokenizer, r);
     fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     write("\n");
+    if (o.explain) explain_tokens(o, *model, *tokenizer, r);
     fmt::print(stderr, "({} tokens, {} tokens/s)\n", r.tokens.size(), short_number(speed));
   }
 }
@@ -82,6 +109,7 @@ void add_generate(CLI::App& app) {
   c->add_option("--stop", o->generate.stop, "end before this text appears (repeatable)")->expected(1)->take_all();
   c->add_flag("--no-cache", o->no_cache, "run the whole window for every token (same result, slower)");
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_flag("--explain", o->explain, "then say, a line a token, what gave most to it, and how well that adds up");
   o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }

@@ -27,7 +27,7 @@ std::vector<OpCase> chosen(const Options& o) {
 int check(const Options& o, CheckResult (*what)(const OpCase&), nlohmann::json& lines) {
   int failed = 0;
   for (const OpCase& c : chosen(o)) {
-    if (c.bench_only) continue;
+    if (c.bench_only || (!c.has_frozen_rule && o.mode == "frozen")) continue;
     const CheckResult r = what(c);
     failed += r.ok ? 0 : 1;
     lines.push_back({{"op", c.op}, {"case", c.name}, {"ok", r.ok}, {"detail", r.detail}});
@@ -79,6 +79,8 @@ void run(const Options& o) {
     failed = check(o, check_values, lines);
   else if (o.mode == "grad")
     failed = check(o, check_gradients, lines);
+  else if (o.mode == "frozen")
+    failed = check(o, check_frozen, lines);
   else if (o.mode == "bench")
     bench(o, lines);
   else
@@ -92,9 +94,11 @@ void run(const Options& o) {
 void add_ops(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = add_command(app, "ops", "check and time the operators", "crate ops grad mssa", *o);
-  c->add_option("mode", o->mode, "test: values, grad: gradients by complex step, bench: times, support: devices")
+  c->add_option("mode", o->mode,
+                "test: values, grad: gradients by complex step, frozen: the rules that explanations use, likewise, "
+                "bench: times, support: devices")
       ->required()
-      ->check(CLI::IsMember({"test", "grad", "bench", "support"}));
+      ->check(CLI::IsMember({"test", "grad", "frozen", "bench", "support"}));
   c->add_option("name", o->name, "one operator (default: all)");
   c->add_option("--repeats", o->repeats, "bench: runs, the median counts")
       ->capture_default_str()

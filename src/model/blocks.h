@@ -36,6 +36,9 @@ class Blocks {
   /// Mirrored block i.
   Tensor mirrored_block(Run& run, int64_t i, const Tensor& z) const;
 
+  /// The second half of block i alone, on rows of z_mid (.., d), each for itself.
+  Tensor second_half(Run& run, int64_t i, const Tensor& z) const;
+
   /// A norm of the store by name, on the last dimension.
   Tensor norm(Run& run, const std::string& name, const Tensor& z, double eps) const;
   /// The parameter of that name, or an empty tensor.
@@ -49,7 +52,6 @@ class Blocks {
   };
   Tensor attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* cache, const Join& join) const;
   Tensor heads(Run& run, const std::string& at, const Tensor& coords, TokenCache* cache) const;
-  Tensor second_half(Run& run, int64_t i, const Tensor& z) const;
   Tensor transform(Run& run, int64_t i, const Tensor& v, const Tensor& residual) const;
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed) const;
 

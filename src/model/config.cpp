@@ -191,6 +191,7 @@ void check_image(const ImageConfig& c, bool autoencoder) {
 std::optional<Family> find_family(std::string_view name) {
   std::string plain(name);
   std::replace(plain.begin(), plain.end(), '_', '-');
+  if (plain == "crate-vision") return Family::crate;  // to tell it from the models of text
   for (const Family family : families) {
     if (plain == name_of(family)) return family;
   }

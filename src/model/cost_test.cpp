@@ -50,7 +50,7 @@ TEST(ModelCost, IsWhatRunsOnImagesCount) {
     const auto model = make_model(device, c.config);
     model->init(1);
     model->store().allocate_grads();
-    ImageBatch batch(c.config, 3, 0, 1);
+    PixelBatch batch(c.config, 3, 0, 1);
     crate::Run run(device, {.record = true, .train = true});
     auto* classifier = dynamic_cast<VisionModel*>(model.get());
     auto* autoencoder = dynamic_cast<MaeModel*>(model.get());

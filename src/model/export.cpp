@@ -34,7 +34,6 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
     refuse(!c.image.class_token, "image.class_token = false");
     refuse(!is_autoencoder(c.family) && c.image.positions != Positions::learned, "image.positions other than learned");
     refuse(c.image.patch_norm != (c.family == Family::crate), "image.patch_norm = false");
-    refuse(!white && c.image.pooling == Pooling::mean, "image.pooling = mean");
     return options;
   }
   refuse(c.rotary, "rotary");
@@ -81,7 +80,9 @@ void export_model(const Model& model, const std::string& path) {
   std::deque<std::vector<std::byte>> columns;
   std::vector<TensorToWrite> tensors;
   for (const Param& p : model.store().all()) {
-    const std::string name = official_name(c.family, p.name);
+    std::string name = official_name(c.family, p.name);
+    // timm's name of a norm behind the mean
+    if (c.family == Family::vit && c.image.pooling == Pooling::mean && name.starts_with("norm.")) name.insert(0, "fc_");
     require(!name.empty(), "the authors' {} code has no place for {}", name_of(c.family), p.name);
     tensors.push_back(as_f32(name, p.value, buffers.emplace_back()));
     tensors.back().shape = official_shape(c, p.name, p.value.shape);

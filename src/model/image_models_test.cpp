@@ -13,7 +13,7 @@
 namespace crate {
 namespace {
 
-Tensor loss_of(Model& model, Run& run, ImageBatch& batch) {
+Tensor loss_of(Model& model, Run& run, PixelBatch& batch) {
   if (auto* classifier = dynamic_cast<VisionModel*>(&model))
     return classifier->loss(run, batch.images(), batch.targets(), 0.5).loss;
   return dynamic_cast<MaeModel&>(model).forward(run, batch.images(), batch.noise(), 0.5).loss;
@@ -40,7 +40,7 @@ TEST_P(ImageModels, GradientsAgreeWithTheComplexStep) {
   for (const int64_t more : {0, 1}) {
     Device real({.kind = DeviceKind::ref, .guard = true}), complex({.kind = DeviceKind::ref, .complex = true});
     const auto model = model_on(real), moved = model_on(complex);
-    ImageBatch batch(config(), 2, more, 1);
+    PixelBatch batch(config(), 2, more, 1);
     model->store().allocate_grads();
     crate::Run run(real, training);
     run.backward(loss_of(*model, run, batch));
@@ -66,7 +66,7 @@ TEST_P(ImageModels, GradientsAgreeWithTheComplexStep) {
 TEST_P(ImageModels, CpuAgreesWithRef) {
   Device exact({.kind = DeviceKind::ref}), fast({.guard = true});
   const auto slow = model_on(exact), quick = model_on(fast);
-  ImageBatch batch(config(), 3, 1, 2);
+  PixelBatch batch(config(), 3, 1, 2);
   const auto gradients = [&](Model& model) {
     model.store().allocate_grads();
     crate::Run run(model.device(), training);
@@ -78,8 +78,8 @@ TEST_P(ImageModels, CpuAgreesWithRef) {
   const std::vector<double> loss = gradients(*slow);
   EXPECT_LT(relative_error(gradients(*quick), loss), tolerance);
   for (const Param& p : slow->store().all()) {
-    if (!is_fixed(config(), p.name))
-      EXPECT_LT(relative_error(numbers_of(quick->store().at(p.name).grad), numbers_of(p.grad)), tolerance) << p.name;
+    if (is_fixed(config(), p.name)) continue;
+    EXPECT_LT(relative_error(numbers_of(quick->store().at(p.name).grad), numbers_of(p.grad)), tolerance) << p.name;
   }
 }
 
@@ -90,16 +90,17 @@ TEST_P(ImageModels, RecomputationGivesTheSameGradients) {
     const auto model = model_on(device);
     model->set_recompute(recompute);
     model->store().allocate_grads();
-    ImageBatch batch(config(), 2, 0, 4);
+    PixelBatch batch(config(), 2, 0, 4);
     crate::Run run(device, training);
     run.backward(loss_of(*model, run, batch));
     std::size_t i = 0;
     for (const Param& p : model->store().all()) {
       if (is_fixed(config(), p.name)) continue;
-      if (!recompute)
+      if (!recompute) {
         kept.push_back(numbers_of(p.grad));
-      else
+      } else {
         EXPECT_LT(relative_error(numbers_of(p.grad), kept[i++]), 2e-6) << p.name;
+      }
     }
   }
 }
@@ -113,10 +114,11 @@ TEST_P(ImageModels, ConfigurationSurvivesJson) {
 TEST_P(ImageModels, NamesLeadBothWays) {
   for (const auto& [name, shape, decay] : parameter_shapes(config())) {
     const std::string official = official_name(config().family, name);
-    if (official.empty())
+    if (official.empty()) {
       EXPECT_NE(GetParam().name.find("_options"), std::string::npos) << name;
-    else
+    } else {
       EXPECT_EQ(our_name(config().family, official), name);
+    }
   }
 }
 
@@ -157,7 +159,7 @@ TEST(Encoders, AreClassifiers) {
       std::copy_n(encoder.store().at(p.name).value.as<float>(), p.value.numel(), p.value.as<float>());
     }
     model.store().values_changed();
-    ImageBatch batch(c.config, 2, 0, 1);
+    PixelBatch batch(c.config, 2, 0, 1);
     crate::Run run(device);
     EXPECT_LT(relative_error(numbers_of(model.features(run, batch.images())),
                              numbers_of(encoder.features(run, batch.images()))),

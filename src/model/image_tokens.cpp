@@ -31,12 +31,12 @@ Tensor embedded_patches(Run& run, const ModelConfig& config, ParameterStore& sto
   return x;
 }
 
-Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, const Tensor& images,
+Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, int64_t height, int64_t width,
                      const std::string& name) {
   const ImageConfig& image = config.image;
   if (image.positions == Positions::none) return {};
   const Grid own{image.rows(), image.columns()};
-  const Grid wanted{images.shape[2] / image.patch, images.shape[3] / image.patch_columns()};
+  const Grid wanted{height / image.patch, width / image.patch_columns()};
   Param& table = store.at(name);
   if (image.positions == Positions::learned) {
     const Tensor positions = run.param(table);

@@ -23,8 +23,7 @@ void read_what_it_says(OfficialModel& source, const std::string& plain) {
   const json said = json::parse(plain, nullptr, false);
   if (!said.is_object()) return;
   if (said.contains("family") && said["family"].is_string()) {
-    std::string family = said["family"].get<std::string>();
-    if (family == "crate_vision") family = name_of(Family::crate);
+    const std::string family = said["family"].get<std::string>();
     if (is_family(family)) source.family = family;
   }
   json config = said.contains("model_args") ? said["model_args"] : json();
@@ -76,6 +75,17 @@ void settle_head(OfficialModel& source) {
 void drop_idle(OfficialModel& source) {
   for (const char* name : {"pos_embed", "decoder_embed.weight", "decoder_embed.bias"}) {
     if (source.tensors.erase(name) > 0) source.notes.push_back(fmt::format("{} takes no part: left out", name));
+  }
+}
+
+// timm calls the last norm of a ViT by another name when it pools the mean.
+void settle_pooling(OfficialModel& source) {
+  for (const char* part : {".weight", ".bias"}) {
+    auto node = source.tensors.extract(std::string("fc_norm") + part);
+    if (node.empty()) continue;
+    node.key() = std::string("norm") + part;
+    require(source.tensors.insert(std::move(node)).inserted, "{} holds both norm and fc_norm", source.path);
+    source.config.try_emplace("pool", "\"mean\"");
   }
 }
 
@@ -151,6 +161,7 @@ std::unique_ptr<Model> import_model(Device& device, Family family, OfficialModel
   }
   if (!is_image(family)) settle_head(source);
   if (family == Family::crate_mae) drop_idle(source);
+  if (family == Family::vit) settle_pooling(source);
   rename(source, family);
   const ModelConfig config = is_image(family) ? image_config(source, family) : text_config(source, family);
   check_complete(source, config);

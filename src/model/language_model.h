@@ -51,6 +51,7 @@ class LanguageModel final : public Model {
   /// Mean next-token loss; targets i32 (b, n), -1 = not counted. `weight` scales the gradient only.
   CrossEntropy loss(Run& run, const Tensor& tokens, const Tensor& targets, double weight = 1);
 
+  const Blocks& blocks() const { return blocks_; }
   /// As nanoGPT and the papers count: without the position table.
   int64_t parameters_without_positions() const { return count_parameters(config()).without_positions; }
 

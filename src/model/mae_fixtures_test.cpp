@@ -6,6 +6,7 @@
 
 #include "model/import.h"
 #include "model/names.h"
+#include "ops/patches.h"
 #include "testing/reference.h"
 
 namespace crate {
@@ -40,7 +41,7 @@ class MaeFixtures : public testing::TestWithParam<Subject> {
     EXPECT_LT(relative_error(got, at(name).to_f64()), tolerance) << name;
   }
   // A constant of the run with the pixels, whose gradient is kept.
-  Tensor pixels_with_gradient(Run& run) {
+  Tensor pixels_with_gradient(crate::Run& run) {
     const Tensor input = run.make(batch().shape);
     run.keep_grad(input);
     for (int64_t i = 0; i < input.numel(); ++i) {
@@ -138,6 +139,10 @@ TEST_P(MaeFixtures, BothLosses) {
 TEST_P(MaeFixtures, PicturesShowPredictionsWhereThePatchesWereMasked) {
   crate::Run run(device);
   const MaeOutput out = model->forward(run, batch(), noises());
+  const ImageConfig& image = model->config().image;
+  const PatchArgs cut{image.patch, image.patch_columns(), PatchOrder::row_column_channel};
+  expect_near(numbers_of(unpatches(run, out.pred, image.channels, image.height, image.width, cut)),
+              "out/reconstruction");
   MaeOutput everywhere = out;
   everywhere.mask = run.constant(out.mask.shape, 1);
   if (!model->config().image.norm_pix)

@@ -92,7 +92,8 @@ Tensor MaeModel::decode(Run& run, const Tensor& latent, const Tensor& images, co
     y = linear(run, y,
                {.weight = run.param(store().at("decoder.embed")), .bias = blocks_.optional(run, "decoder.embed_bias")});
     y = pick_tokens(run, y, {.index = restore, .fill = run.param(store().at("decoder.mask"))});
-    y = add_positions(run, y, {.positions = positions_for(run, config(), store(), images, "decoder.pos")});
+    y = add_positions(
+        run, y, {.positions = positions_for(run, config(), store(), images.shape[2], images.shape[3], "decoder.pos")});
   }
   for (int64_t i = 0; i < decoder_config_.layers; ++i) {
     y = keep_or_recompute(run, y, [this, &run, i, mirrored](const Tensor& x) {
@@ -114,7 +115,7 @@ MaeOutput MaeModel::forward(Run& run, const Tensor& images, const Tensor& noise,
   if (mirrored) x = pick_tokens(run, x, {.index = masks.in_place, .fill = run.param(store().at("decoder.mask"))});
   Tensor z = add_positions(run, x,
                            {.first = run.param(store().at("embed.cls")),
-                            .positions = positions_for(run, config(), store(), images, "embed.pos")});
+                            .positions = positions_for(run, config(), store(), images.shape[2], images.shape[3])});
   if (!mirrored) z = pick_tokens(run, z, {.index = masks.kept});
   const Tensor y = decode(run, encode(run, z), images, masks.restore);
   // The class token is left out before the product: every row of it is a patch.
@@ -133,9 +134,10 @@ MaeOutput MaeModel::forward(Run& run, const Tensor& images, const Tensor& noise,
 
 Tensor MaeModel::tokens(Run& run, const Tensor& images) {
   const Tensor x = embedded_patches(run, config(), store(), blocks_, images);
-  return encode(run, add_positions(run, x,
-                                   {.first = run.param(store().at("embed.cls")),
-                                    .positions = positions_for(run, config(), store(), images, "embed.pos")}));
+  return encode(run,
+                add_positions(run, x,
+                              {.first = run.param(store().at("embed.cls")),
+                               .positions = positions_for(run, config(), store(), images.shape[2], images.shape[3])}));
 }
 
 Tensor MaeModel::features(Run& run, const Tensor& images) {

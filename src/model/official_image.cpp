@@ -158,9 +158,15 @@ bool apply(ModelConfig& c, const std::string& key, const std::string& value, con
     require(value == "false", "{}: global_pool norms twice in the authors' code, which is not read here", source.path);
     return true;
   }
-  const std::map<std::string, const char*> same = {
-      {"pool", "image.pooling"},         {"eta", "eta"},        {"lambda", "lambda"}, {"ln_eps", "norm_eps"},
-      {"head_ln_eps", "final_norm_eps"}, {"dropout", "dropout"}};
+  const std::map<std::string, const char*> same = {{"pool", "image.pooling"},
+                                                   {"eta", "eta"},
+                                                   {"lambda", "lambda"},
+                                                   {"ln_eps", "norm_eps"},
+                                                   {"head_ln_eps", "final_norm_eps"},
+                                                   {"outer_ln_eps", "final_norm_eps"},
+                                                   {"mask_ratio", "image.mask_ratio"},
+                                                   {"norm_pix_loss", "image.norm_pix"},
+                                                   {"dropout", "dropout"}};
   const auto it = same.find(key);
   if (it == same.end()) return false;
   set_field(c, it->second, value);
@@ -191,9 +197,9 @@ OfficialConfig official_image_config(const ModelConfig& c) {
                         {"patch_size", pair_text(c.image.patch, c.image.patch_columns())},
                         {"num_classes", std::to_string(c.image.classes)},
                         {"ln_eps", json(c.norm_eps).dump()}};
+  out["pool"] = c.image.pooling == Pooling::cls ? "\"cls\"" : "\"mean\"";
   if (is_white_box(c.family)) {
     out["dim_head"] = std::to_string(c.head_dim());
-    out["pool"] = c.image.pooling == Pooling::cls ? "\"cls\"" : "\"mean\"";
     out["eta"] = one_or_all(c.eta);
     out["lambda"] = one_or_all(c.lambda);
   } else {
@@ -207,9 +213,9 @@ OfficialConfig official_image_config(const ModelConfig& c) {
     out["norm_pix_loss"] = c.image.norm_pix ? "true" : "false";
     out["decoder_depth"] = std::to_string(decoder_of(c).layers);
     out["decoder_heads"] = std::to_string(decoder_of(c).heads);
-    out["outer_ln_eps"] = json(c.last_norm_eps()).dump();
-  } else if (c.final_norm_eps > 0)
-    out["head_ln_eps"] = json(c.final_norm_eps).dump();
+  }
+  if (c.final_norm_eps > 0)
+    out[is_autoencoder(c.family) ? "outer_ln_eps" : "head_ln_eps"] = json(c.final_norm_eps).dump();
   if (has_wide_code(c.family))
     out["overcomplete_ratio"] = json(static_cast<double>(c.n_atoms()) / static_cast<double>(c.dim)).dump();
   if (c.dropout > 0) out["dropout"] = json(c.dropout).dump();

@@ -23,7 +23,7 @@ Tensor VisionModel::tokens(Run& run, const Tensor& images) {
   const Tensor x = embedded_patches(run, config(), store(), blocks_, images);
   Tensor z = add_positions(run, x,
                            {.first = blocks_.optional(run, "embed.cls"),
-                            .positions = positions_for(run, config(), store(), images, "embed.pos")});
+                            .positions = positions_for(run, config(), store(), images.shape[2], images.shape[3])});
   z = dropout(run, z, {.p = config().dropout, .site = 0});
   run.see({"embed."}, "out", z);
   for (int64_t i = 0; i < config().layers; ++i)

@@ -35,6 +35,8 @@ class VisionModel final : public Model {
   /// Mean cross-entropy against soft targets (b, classes), f32 or real. `weight` scales the gradient only.
   ClassLoss loss(Run& run, const Tensor& images, const Tensor& targets, double weight = 1);
 
+  const Blocks& blocks() const { return blocks_; }
+
  private:
   bool norm_before_pooling() const;
   Tensor pooled(Run& run, const Tensor& tokens);

@@ -1,6 +1,7 @@
 #include "ops/add_positions.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "tensor/vector.h"
 
 namespace crate {
@@ -69,6 +70,20 @@ constexpr Kernels<void(Device&, const AddPositionsCall&)> forward{"add_positions
 constexpr Kernels<void(Device&, const AddPositionsCall&, const AddPositionsGrad&)> backward{"add_positions backward",
                                                                                             backward_ref, backward_cpu};
 
+void walk_frozen(Run& run, const AddPositionsCall& c, DeviceKind kind) {
+  const Tensor d_y = run.grad_of(c.y);
+  const int64_t n = c.y.shape[1];
+  if (const GradTo d_x = run.grad_to(c.x)) backward.on(kind)(run.device(), c, {d_y, d_x, {}, {}});
+  std::vector<double> first(static_cast<std::size_t>(d_y.rows())), positions;
+  for (int64_t i = 0; i < d_y.rows(); ++i) {
+    const Tensor row = d_y.row_slice(i, i + 1);
+    if (c.first && i % n == 0) first[static_cast<std::size_t>(i)] = frozen::row_dots(row, c.first)[0];
+    if (c.positions) positions.push_back(frozen::row_dots(row, c.positions.row_slice(i % n, i % n + 1))[0]);
+  }
+  if (c.first) run.leave_constant(c.first, "first", std::move(first));
+  if (c.positions) run.leave_constant(c.positions, "embed.pos", std::move(positions));
+}
+
 }  // namespace
 
 Tensor add_positions(Run& run, const Tensor& x, const AddPositionsArgs& args) {
@@ -83,6 +98,10 @@ Tensor add_positions(Run& run, const Tensor& x, const AddPositionsArgs& args) {
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = add_positions_cost(y.rows(), d);
+  if (run.frozen()) {
+    run.record_frozen("add_positions", y, cost, [&run, call, kind] { walk_frozen(run, call, kind); });
+    return y;
+  }
   run.record("add_positions", y, cost, cost, [&run, call, kind] {
     const Tensor d_y = run.grad_of(call.y);
     const GradTo d_x = run.grad_to(call.x), d_first = call.first ? run.grad_to(call.first) : GradTo{},

@@ -3,6 +3,7 @@
 // y (b, n [+ 1], d).
 //
 // backward: d_x = d_y without its first row      d_first = sum over b of d_y[b, 0]      d_positions = sum over b of d_y
+// frozen: the same d_x, constants d_y[b, 0] . first and d_y[b, i] . position
 #pragma once
 #include "ops/reference.h"
 #include "run/run.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 
 #include "base/parallel.h"
 #include "ops/head.h"
@@ -13,6 +14,7 @@ namespace {
 /// A call with its sizes and the tensors it made. Keys and values are read from `keys`: the source, or the cache.
 struct Made {
   AttentionCall call;
+  bool frozen;
   int64_t batch, n_q, n_k, d, p;
   Tensor keys;
   int64_t key_rows;            // of a sequence in `keys`
@@ -21,6 +23,7 @@ struct Made {
   Tensor lse;                  // (b, k, n_q)
   Tensor along;                // the same, when exclusive
   Tensor turns;                // (n_k, p), when rotary
+  Tensor held;                 // the source for scores and exclusion, when frozen and complex: it takes no derivative
 };
 
 template <class T> HeadRows<T> rows_of(const Tensor& t, int64_t first_row, int64_t column) {
@@ -31,8 +34,8 @@ template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int6
   const AttentionCall& call = m.call;
   HeadInputs<T> x;
   x.shape = {m.n_q, m.n_k, m.p, 1.0 / std::sqrt(static_cast<double>(m.p)), call.causal, m.n_k - m.n_q};
-  x.q = rows_of<T>(call.source, sequence * m.n_q, call.q_column + head * m.p);
-  x.k = rows_of<T>(m.keys, sequence * m.key_rows, m.k_column + head * m.p);
+  x.q = rows_of<T>(m.held ? m.held : call.source, sequence * m.n_q, call.q_column + head * m.p);
+  x.k = rows_of<T>(m.held ? m.held : m.keys, sequence * m.key_rows, m.k_column + head * m.p);
   x.v = rows_of<T>(m.keys, sequence * m.key_rows, m.v_column + head * m.p);
   x.norm = static_cast<bool>(call.temperature);
   x.norm_eps = call.norm_eps;
@@ -122,6 +125,34 @@ template <class T> void walk_back(Run& run, const Made& m) {
   }
 }
 
+/// The pattern held: only the values carry a gradient. d_v = P' d_y, where y is o before the exclusion.
+template <class T> void walk_frozen(Run& run, const Made& m) {
+  const AttentionCall& call = m.call;
+  const GradTo d_source = run.grad_to(call.source);
+  if (!d_source) return;
+  const int64_t width = call.source.cols(), first = m.v_column;
+  T* to = d_source.to.as<T>();
+  if (!d_source.add && width > m.d) std::fill_n(to, d_source.to.numel(), T{});
+  const bool add = d_source.add || width > m.d;
+  const T* d_out = run.grad_of(m.out).as<T>();
+  const AttendKernels<T>& kernels = kernels_for<T>();
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
+    const Scratch pattern = run.scratch(static_cast<std::size_t>(m.n_q * m.n_k) * sizeof(T));
+    head_values_backward<T>(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task),
+                            {d_out + sequence * m.n_q * m.d + head * m.p, m.d},
+                            {to + sequence * m.n_q * width + first + head * m.p, width}, add, pattern.as<T>(), scratch);
+  });
+}
+
+/// A frozen run's scores see real parts alone.
+void hold_scores(Run& run, Made& m) {
+  if (!m.frozen || run.real() != Dtype::c128) return;
+  m.held = run.make(m.call.source.shape);
+  const auto* from = m.call.source.as<std::complex<double>>();
+  std::transform(from, from + m.held.numel(), m.held.as<std::complex<double>>(),
+                 [](const auto& x) { return x.real(); });
+}
+
 using Kernel = void(Run&, const Made&);
 
 void compute_ref(Run& run, const Made& m) {
@@ -130,9 +161,13 @@ void compute_ref(Run& run, const Made& m) {
 void walk_back_ref(Run& run, const Made& m) {
   visit_ref(run.real(), [&](auto zero) { walk_back<decltype(zero)>(run, m); });
 }
+void walk_frozen_ref(Run& run, const Made& m) {
+  visit_ref(run.real(), [&](auto zero) { walk_frozen<decltype(zero)>(run, m); });
+}
 
 constexpr Kernels<Kernel> forward_kernels{.op = "attention", .ref = compute_ref, .cpu = compute<float>};
 constexpr Kernels<Kernel> backward_kernels{.op = "attention", .ref = walk_back_ref, .cpu = walk_back<float>};
+constexpr Kernels<Kernel> frozen_kernels{.op = "attention", .ref = walk_frozen_ref, .cpu = walk_frozen<float>};
 
 void check(const Run& run, const AttentionCall& c, int64_t d, int64_t p) {
   require(c.heads >= 1 && d % c.heads == 0, "[{}] width {} is not a multiple of {} heads", c.op, d, c.heads);
@@ -177,6 +212,7 @@ Tensor attention(Run& run, const AttentionCall& call) {
   const int64_t d = call.source.cols() - call.v_column;
   check(run, call, d, d / std::max<int64_t>(1, call.heads));
   Made m{.call = call,
+         .frozen = run.frozen(),
          .batch = batch,
          .n_q = n,
          .n_k = n,
@@ -189,7 +225,8 @@ Tensor attention(Run& run, const AttentionCall& call) {
          .out = {},
          .lse = {},
          .along = {},
-         .turns = {}};
+         .turns = {},
+         .held = {}};
   if (call.cache != nullptr) {
     append(call);
     m.keys = call.cache->rows;
@@ -202,11 +239,15 @@ Tensor attention(Run& run, const AttentionCall& call) {
   m.lse = run.make({batch, call.heads, n});
   if (call.exclusive) m.along = run.make({batch, call.heads, n});
   if (call.rotary) m.turns = run.make({m.n_k, m.p});
+  hold_scores(run, m);
   const DeviceKind kind = run.device().kind();
   forward_kernels.on(kind)(run, m);
   const Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
-  run.record(call.op, m.out, forward, {2 * forward.flops, 2 * forward.bytes},
-             [&run, m, kind] { backward_kernels.on(kind)(run, m); });
+  if (run.frozen())
+    run.record_frozen(call.op, m.out, forward, [&run, m, kind] { frozen_kernels.on(kind)(run, m); });
+  else
+    run.record(call.op, m.out, forward, {2 * forward.flops, 2 * forward.bytes},
+               [&run, m, kind] { backward_kernels.on(kind)(run, m); });
   return m.out;
 }
 

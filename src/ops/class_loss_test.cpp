@@ -24,6 +24,7 @@ std::vector<OpCase> class_loss_cases() {
                    .inputs = {{"logits", {64, 1000}}, targets({64, 1000})},
                    .build = plain,
                    .bench_only = true});
+  for (OpCase& c : cases) c.has_frozen_rule = false;
   return cases;
 }
 

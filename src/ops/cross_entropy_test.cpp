@@ -68,6 +68,7 @@ std::vector<OpCase> cross_entropy_cases() {
                    .build = plain,
                    .is_loss = true,
                    .bench_only = true});
+  for (OpCase& c : cases) c.has_frozen_rule = false;
   return cases;
 }
 

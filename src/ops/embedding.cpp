@@ -1,6 +1,7 @@
 #include "ops/embedding.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "tensor/vector.h"
 
 namespace crate {
@@ -59,6 +60,25 @@ constexpr Kernels<void(Device&, const EmbeddingCall&)> forward{"embedding", forw
 constexpr Kernels<void(Device&, const EmbeddingCall&, const EmbeddingGrad&)> backward{"embedding backward",
                                                                                       backward_ref, backward_cpu};
 
+// d_y . (the row of `table` that each place took), one number a place.
+template <class Row> std::vector<double> taken_dots(const Tensor& d_y, const Tensor& table, Row row_of) {
+  std::vector<double> rows;
+  for (int64_t i = 0; i < d_y.rows(); ++i) {
+    const int64_t row = row_of(i);
+    rows.push_back(frozen::row_dots(d_y.row_slice(i, i + 1), table.row_slice(row, row + 1))[0]);
+  }
+  return rows;
+}
+
+void walk_frozen(Run& run, const EmbeddingCall& c) {
+  const Tensor d_y = run.grad_of(c.y);
+  const int32_t* tokens = c.tokens.as<int32_t>();
+  run.leave_constant(c.table, "tokens", taken_dots(d_y, c.table, [tokens](int64_t i) { return tokens[i]; }));
+  if (!c.positions) return;
+  const auto position_of = [&c](int64_t i) { return c.first_position + i % c.tokens.cols(); };
+  run.leave_constant(c.positions, "positions", taken_dots(d_y, c.positions, position_of));
+}
+
 void check(const Tensor& tokens, const EmbeddingArgs& args) {
   const int64_t vocab = args.table.rows(), d = args.table.cols();
   require(tokens.shape.rank() == 2, "[embedding] tokens must be (b, n), came {}", tokens.shape.str());
@@ -84,6 +104,10 @@ Tensor embedding(Run& run, const Tensor& tokens, const EmbeddingArgs& args) {
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = embedding_cost(y.rows(), d, static_cast<bool>(args.positions));
+  if (run.frozen()) {
+    run.record_frozen("embedding", y, cost, [&run, call] { walk_frozen(run, call); });
+    return y;
+  }
   run.record("embedding", y, cost, cost, [&run, call, kind] {
     const Tensor d_y = run.grad_of(call.y);
     const GradTo d_positions = call.positions ? run.grad_to(call.positions) : GradTo{};

@@ -3,6 +3,7 @@
 //
 // backward: d_table[t] = sum of d_y over the places that hold t, in the order of the places;
 //           d_positions[first_position + i] = sum over b of d_y[b, i], other rows 0.
+// frozen: its rows are where the network begins, so they are constants: d_y[b, i] . table[token], d_y[b, i] . position.
 #pragma once
 #include "ops/reference.h"
 #include "run/run.h"

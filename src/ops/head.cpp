@@ -134,6 +134,25 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
   kernels.rows.put(n, p, sum_v, grads.d_v, grads.add);
 }
 
+template <class T>
+void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept,
+                          HeadRows<T> d_o, HeadOut<T> d_v, bool add, T* pattern, T* scratch) {
+  const auto [n_q, n_k, p] = std::array{x.shape.n_q, x.shape.n_k, x.shape.p};
+  T* const sum = take_zeros(scratch, n_k * p);
+  T* const d_y = take(scratch, n_q * p);
+  T* const along = take(scratch, n_q);
+  for (Index i = 0; i < n_q; ++i) std::copy_n(d_o.at + i * d_o.stride, p, d_y + i * p);
+  if (x.exclusive) kernels.rows.exclude(n_q, p, x.q, {d_y, p}, along);  // a projection is its own transpose
+  head_pattern(kernels, x, kept, pattern, scratch);
+  for (Index i = 0; i < n_q; ++i) {
+    for (Index j = 0; j < n_k; ++j) {
+      const T weight = pattern[i * n_k + j];
+      for (Index c = 0; c < p; ++c) sum[j * p + c] += weight * d_y[i * p + c];
+    }
+  }
+  kernels.rows.put(n_k, p, sum, d_v, add);
+}
+
 template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
   constexpr int64_t anchor = 64;  // between exact values the angles advance by products: a few 1e-15 off
   struct Turn {
@@ -170,6 +189,8 @@ template void head_from_pattern(const AttendKernels<float>&, const HeadInputs<fl
                                 const HeadKept<float>&);
 template void head_backward(const AttendKernels<float>&, const HeadInputs<float>&, HeadRows<float>, HeadRows<float>,
                             const HeadKept<float>&, const HeadGrads<float>&, float*);
+template void head_values_backward(const AttendKernels<float>&, const HeadInputs<float>&, const HeadKept<float>&,
+                                   HeadRows<float>, HeadOut<float>, bool, float*, float*);
 template void rotary_turns(int64_t, int64_t, double, float*);
 
 template void head_forward(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>,
@@ -180,6 +201,8 @@ template void head_from_pattern(const AttendKernels<double>&, const HeadInputs<d
                                 const HeadKept<double>&);
 template void head_backward(const AttendKernels<double>&, const HeadInputs<double>&, HeadRows<double>, HeadRows<double>,
                             const HeadKept<double>&, const HeadGrads<double>&, double*);
+template void head_values_backward(const AttendKernels<double>&, const HeadInputs<double>&, const HeadKept<double>&,
+                                   HeadRows<double>, HeadOut<double>, bool, double*, double*);
 template void rotary_turns(int64_t, int64_t, double, double*);
 
 template void head_forward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>,
@@ -190,6 +213,8 @@ template void head_from_pattern(const AttendKernels<Complex>&, const HeadInputs<
                                 HeadOut<Complex>, const HeadKept<Complex>&);
 template void head_backward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadRows<Complex>,
                             HeadRows<Complex>, const HeadKept<Complex>&, const HeadGrads<Complex>&, Complex*);
+template void head_values_backward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, const HeadKept<Complex>&,
+                                   HeadRows<Complex>, HeadOut<Complex>, bool, Complex*, Complex*);
 template void rotary_turns(int64_t, int64_t, double, Complex*);
 
 }  // namespace crate

@@ -59,6 +59,12 @@ template <class T>
 void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadRows<T> o, HeadRows<T> d_o,
                    const HeadKept<T>& kept, const HeadGrads<T>& grads, T* scratch);
 
+/// The frozen rule: with the pattern and the exclusion held, o is linear in the values alone. d_v = P' d_y, where
+/// d_y = d_o, or d_o without its part along the query's own row. `pattern` holds n_q n_k numbers, any content.
+template <class T>
+void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept,
+                          HeadRows<T> d_o, HeadOut<T> d_v, bool add, T* pattern, T* scratch);
+
 /// The kernels for a scalar: float for this machine, double and complex by definition.
 template <class T> const AttendKernels<T>& kernels_for() {
   if constexpr (std::is_same_v<T, float>) {

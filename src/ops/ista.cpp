@@ -3,6 +3,7 @@
 #include "ops/ista.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
@@ -155,6 +156,31 @@ void walk_back(Run& run, const IstaCall& c) {
   if (c.residual) run.pass_grad(c.y, c.residual);
 }
 
+// With d_z the gradient of the code (seeds of the caller included): the loop of ref::ista_backward without weights.
+void walk_frozen(Run& run, const IstaCall& c, const Site& site) {
+  Device& device = run.device();
+  const Tensor d_y = run.grad_of(c.y);
+  if (c.residual && d_y) add_into(device, run.grad_to(c.code), d_y);
+  const int64_t rows = c.v.rows(), d = c.v.cols();
+  const double eta = frozen::number(c.eta);
+  const auto bytes = static_cast<std::size_t>(rows * d) * size_of(run.real());
+  const Scratch g_block = run.scratch(bytes), t_block = run.scratch(bytes), z_block = run.scratch(bytes);
+  const auto matrix = [&](const Scratch& block) { return Tensor{block.as<void>(), {rows, d}, run.real()}; };
+  const Tensor g = matrix(g_block), t = matrix(t_block);
+  const GradTo d_v = run.grad_to(c.v);
+  Tensor d_z = run.grad_of(c.code);
+  for (int s = c.steps; s-- > 0;) {
+    frozen::mask(d_z, s + 1 == c.steps ? c.code : c.earlier[s], g);
+    run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
+    gemm(device, {.a = g, .b = c.dict, .c = t, .trans_b = true, .b_is_weight = true});
+    frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, t);
+    d_z = matrix(z_block);
+    gemm(device, {.a = t, .b = c.dict, .c = d_z, .alpha = -eta, .plus = g, .b_is_weight = true});
+  }
+  frozen::grow({d_v.to, true}, 1, d_z);
+  if (c.residual && d_y) run.pass_grad(c.y, c.residual);
+}
+
 }  // namespace
 
 Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
@@ -163,16 +189,20 @@ Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}};
   c.code = c.residual ? run.make(v.shape) : c.y;
   if (run.wants(args.site, "pre")) c.pre = run.make(v.shape);
-  if (run.recording() && device.kind() != DeviceKind::ref) {
-    for (int s = 0; s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
-    for (int s = 0; s + 1 < c.steps; ++s) c.earlier.push_back(run.make(v.shape));
-  }
+  const bool cpu = device.kind() != DeviceKind::ref;
+  for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
+  for (int s = 0; run.recording() && (cpu || run.frozen()) && s + 1 < c.steps; ++s)
+    c.earlier.push_back(run.make(v.shape));
   encode.on(device.kind())(device, c);
   if (c.pre) run.see(args.site, "pre", c.pre);
   run.see(args.site, "code", c.code);
   if (c.residual) finish.on(device.kind())(device, c);
   const Cost cost = ista_cost(v.rows(), v.cols(), args.steps);
-  run.record("ista", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c] { walk_back(run, c); });
+  if (run.frozen())
+    run.record_frozen(
+        "ista", c.y, cost, [&run, c, site = args.site] { walk_frozen(run, c, site); }, c.code);
+  else
+    run.record("ista", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c] { walk_back(run, c); });
   return c.y;
 }
 

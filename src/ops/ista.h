@@ -4,6 +4,7 @@
 //   y = z_steps [+ residual]
 // One step is Yu et al., "White-box transformers via sparse rate reduction", 2023, eq. 17, with two products for three:
 // D' v - D' D v = D' (v - D v). In rows D z is z D'; D is the authors' `weight`.
+// frozen, the gates [z_s > 0] of every step held: d_v as in the backward, constants -eta g . lambda.
 #pragma once
 #include <vector>
 
@@ -33,7 +34,7 @@ struct IstaCall {
   int steps;
   Tensor code;                  // z_steps; y itself when there is no residual
   Tensor pre;                   // the last argument of relu, when a tap asks for it
-  std::vector<Tensor> earlier;  // z_1 .. z_(steps-1), kept by the cpu kernel for its backward
+  std::vector<Tensor> earlier;  // z_1 .. z_(steps-1), kept for the frozen rule and by the cpu kernel for its backward
   std::vector<Tensor> resids;   // r_1 .. r_steps, likewise
 };
 struct IstaGrad {
@@ -74,6 +75,7 @@ template <class T> void ista(const IstaCall& c) {
   for (int64_t i = 0; i < c.v.rows(); ++i) {
     const IstaPath<T> p = ista_path<T>(c, i);
     std::copy_n(p.z.back().data(), d, c.code.as<T>() + i * d);
+    for (std::size_t s = 0; s < c.earlier.size(); ++s) std::copy_n(p.z[s + 1].data(), d, c.earlier[s].as<T>() + i * d);
     if (c.pre) std::copy_n(p.pre.data(), d, c.pre.as<T>() + i * d);
   }
 }

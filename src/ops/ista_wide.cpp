@@ -1,8 +1,13 @@
 // The cpu kernels walk the rows in chunks that stay in a core's cache, one thread a chunk, all products of a chunk one
-// after the other; only the sums over all rows, d_W and d_V, are large products at the end.
+// after the other; only the sums over all rows, d_W and d_V, are large products at the end. Of a
+// few rows, as when decoding, products that start from a code read the atoms it names and no others (code_product.h).
+// Atoms that a bound on norms proves silent, |w| |r| <= lambda - z / eta, could be left out of W r too: tried on paper,
+// |w| |r| is about 1.4 sqrt(d) behind a norm and lambda about 0.1, so it never holds.
 #include "ops/ista_wide.h"
 
 #include "base/parallel.h"
+#include "ops/code_product.h"
+#include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
@@ -34,7 +39,7 @@ Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, 
   for (int s = 0; s < c.steps; ++s) {
     if (s > 0) {
       r = c.resids.empty() ? *own_r : c.resids[s - 1].row_slice(lo, hi);
-      gemm(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
+      code_product(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
     }
     const bool to_pre = s + 1 == c.steps && c.pre;
     const Tensor next = to_pre ? c.pre.row_slice(lo, hi) : code_rows(c, s, lo, hi, own);
@@ -56,11 +61,11 @@ Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, 
 }
 
 void read_out(Device& device, const IstaWideCall& c, const Tensor& code, int64_t lo, int64_t hi) {
-  gemm(device, {.a = code,
-                .b = c.dict_out,
-                .c = c.y.row_slice(lo, hi),
-                .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
-                .b_is_weight = true});
+  code_product(device, {.a = code,
+                        .b = c.dict_out,
+                        .c = c.y.row_slice(lo, hi),
+                        .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
+                        .b_is_weight = true});
 }
 
 void forward_cpu(Device& device, const IstaWideCall& c) {
@@ -181,6 +186,32 @@ void walk_back(Run& run, const IstaWideCall& c, bool tied) {
   if (c.residual) run.pass_grad(c.y, c.residual);
 }
 
+// With d_z the gradient of the code (seeds of the caller included): the loop of ref::ista_wide_backward without
+// weights.
+void walk_frozen(Run& run, const IstaWideCall& c, const Site& site) {
+  Device& device = run.device();
+  const Tensor d_y = run.grad_of(c.y);
+  const int64_t rows = c.v.rows(), d = c.v.cols(), m = c.dict.rows();
+  const double eta = frozen::number(c.eta);
+  const std::size_t size = size_of(run.real());
+  const Scratch g_block = run.scratch(static_cast<std::size_t>(rows * m) * size);
+  const Scratch h_block = run.scratch(static_cast<std::size_t>(rows * d) * size);
+  const Scratch z_block = run.scratch(static_cast<std::size_t>(rows * m) * size);
+  const Tensor g{g_block.as<void>(), {rows, m}, run.real()}, h{h_block.as<void>(), {rows, d}, run.real()};
+  Tensor d_z = frozen::read_through(run, c.codes.back(), d_y, c.dict_out, true);
+  const GradTo d_v = run.grad_to(c.v);
+  for (int s = c.steps; s-- > 0;) {
+    frozen::mask(d_z, c.codes[s], g);
+    run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
+    gemm(device, {.a = g, .b = c.dict, .c = h, .b_is_weight = true});
+    frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, h);
+    if (s == 0) break;
+    d_z = {z_block.as<void>(), {rows, m}, run.real()};
+    gemm(device, {.a = h, .b = c.dict, .c = d_z, .trans_b = true, .alpha = -eta, .plus = g, .b_is_weight = true});
+  }
+  if (d_y && c.residual) run.pass_grad(c.y, c.residual);
+}
+
 // Shape of v with the width of the code.
 Shape code_shape(const Tensor& v, int64_t m) {
   return v.shape.rank() == 3 ? Shape{v.shape[0], v.shape[1], m} : Shape{v.rows(), m};
@@ -210,7 +241,7 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
   c.codes.resize(c.steps);
   for (int s = 0; s < c.steps; ++s) {
     const bool watched = (code && s + 1 == c.steps) || (first && s == 0);
-    if ((run.recording() && cpu) || watched) c.codes[s] = run.make(wide);
+    if ((run.recording() && (cpu || run.frozen())) || watched) c.codes[s] = run.make(wide);
   }
   for (int s = 1; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
   if (pre) c.pre = run.make(wide);
@@ -225,7 +256,12 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
   forward.on(device.kind())(run.device(), c);
   c.watch = nullptr;
   const Cost cost = ista_wide_cost(v.rows(), v.cols(), args.dict.rows(), args.steps);
-  run.record("ista_wide", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c, tied] { walk_back(run, c, tied); });
+  if (run.frozen())
+    run.record_frozen(
+        "ista_wide", c.y, cost, [&run, c, site = args.site] { walk_frozen(run, c, site); },
+        run.recording() ? c.codes.back() : Tensor{});
+  else
+    run.record("ista_wide", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c, tied] { walk_back(run, c, tied); });
   return c.y;
 }
 

@@ -6,6 +6,7 @@
 // Two tied steps are the block of CRATE-LM (Bai and Ma, "Improving neuron-level interpretability with white-box
 // language models", 2024) with four products for five, since r_1 = v; two steps with dict_out and residual that of
 // CRATE-alpha.
+// frozen, the gates [z_s > 0] of every step held: d_v as in the backward, constants -eta g . lambda.
 #pragma once
 #include <functional>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "ops/layer_norm.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "ops/row_sums.h"
 
 namespace crate {
@@ -43,6 +44,7 @@ struct BackRows {
   const float *x, *scale, *stats, *d_y;
   float* d_x;  // null: not wanted
   bool add;
+  bool frozen;
   int64_t d;
 };
 
@@ -75,7 +77,7 @@ CRATE_CLONES void back_rows(const BackRows& r, int64_t lo, int64_t hi, float* d_
     }
     if (!r.d_x) continue;
     float* d_x = r.d_x + i * d;
-    const float g_mean = vec::tree(g_lanes) * inv_d, gh_mean = vec::tree(gh_lanes) * inv_d;
+    const float g_mean = vec::tree(g_lanes) * inv_d, gh_mean = r.frozen ? 0.0F : vec::tree(gh_lanes) * inv_d;
     const bool add = r.add;
 #pragma omp simd
     for (int64_t k = 0; k < d; ++k) {
@@ -112,6 +114,7 @@ void backward_cpu(Device& device, const LayerNormCall& c, const LayerNormGrad& t
                    to.d_y.as<float>(),
                    ref::maybe<float>(to.d_x.to),
                    to.d_x.add,
+                   c.frozen,
                    d};
   const RowSums sums(device, c.x.rows(), chunk_rows, 2 * d);
   parallel_chunks(c.x.rows(), chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
@@ -134,16 +137,24 @@ Tensor layer_norm(Run& run, const Tensor& x, const LayerNormArgs& args) {
   require(d > 0 && args.scale.numel() == d, "[layer_norm] scale must be ({}), came {}", d, args.scale.shape.str());
   require(!args.shift || args.shift.numel() == d, "[layer_norm] shift must be ({}), came {}", d,
           args.shift.shape.str());
-  LayerNormCall call{x, args.scale, args.shift, run.make(x.shape), {}, args.eps};
+  LayerNormCall call{x, args.scale, args.shift, run.make(x.shape), {}, args.eps, run.frozen()};
   Device& device = run.device();
   if (run.recording() && device.kind() != DeviceKind::ref) call.stats = run.make({rows, 2});
   forward.on(device.kind())(device, call);
   const Cost cost = layer_norm_cost(rows, d);
-  run.record("layer_norm", call.y, cost, {1.5 * cost.flops, 1.5 * cost.bytes}, [&run, call] {
+  const auto walk = [&run, call](const GradTo& d_scale, const GradTo& d_shift) {
     Device& on = run.device();
-    const Tensor d_y = run.grad_of(call.y);
-    backward.on(on.kind())(on, call, {d_y, run.grad_to(call.x), run.grad_to(call.scale), run.grad_to(call.shift)});
-  });
+    backward.on(on.kind())(on, call, {run.grad_of(call.y), run.grad_to(call.x), d_scale, d_shift});
+  };
+  if (run.frozen()) {
+    run.record_frozen("layer_norm", call.y, cost, [&run, call, walk] {
+      if (call.shift) run.leave_constant(call.shift, "shift", frozen::row_dots(run.grad_of(call.y), call.shift));
+      walk({}, {});
+    });
+    return call.y;
+  }
+  run.record("layer_norm", call.y, cost, {1.5 * cost.flops, 1.5 * cost.bytes},
+             [&run, call, walk] { walk(run.grad_to(call.scale), run.grad_to(call.shift)); });
   return call.y;
 }
 

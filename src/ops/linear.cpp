@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "ops/reference.h"
 #include "ops/row_sums.h"
 #include "tensor/gemm.h"
@@ -40,23 +41,32 @@ void product(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y)
   });
 }
 
-void backward(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
-  Device& device = run.device();
+void backward_input(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
   const Tensor d_y = run.grad_of(y);
-  const GradTo d_x = run.grad_to(x), d_b = args.bias ? run.grad_to(args.bias) : GradTo{};
-  if (const GradTo d_w = run.grad_to(args.weight))
-    gemm(device, {.a = d_y, .b = x, .c = d_w.to, .trans_a = true, .add = d_w.add});
-  if (d_b) sum_rows(device, d_b, d_y);
-  if (d_x) {
+  if (const GradTo d_x = run.grad_to(x)) {
     parallel_chunks(x.rows(), chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
-      gemm(device, {.a = d_y.row_slice(lo, hi),
-                    .b = args.weight,
-                    .c = d_x.to.row_slice(lo, hi),
-                    .add = d_x.add,
-                    .b_is_weight = true});
+      gemm(run.device(), {.a = d_y.row_slice(lo, hi),
+                          .b = args.weight,
+                          .c = d_x.to.row_slice(lo, hi),
+                          .add = d_x.add,
+                          .b_is_weight = true});
     });
   }
   if (args.residual) run.pass_grad(y, args.residual);
+}
+
+void backward(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
+  Device& device = run.device();
+  const Tensor d_y = run.grad_of(y);
+  if (const GradTo d_w = run.grad_to(args.weight))
+    gemm(device, {.a = d_y, .b = x, .c = d_w.to, .trans_a = true, .add = d_w.add});
+  if (const GradTo d_b = args.bias ? run.grad_to(args.bias) : GradTo{}) sum_rows(device, d_b, d_y);
+  backward_input(run, x, args, y);
+}
+
+void backward_frozen(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
+  if (args.bias) run.leave_constant(args.bias, "bias", frozen::row_dots(run.grad_of(y), args.bias));
+  backward_input(run, x, args, y);
 }
 
 }  // namespace
@@ -78,8 +88,11 @@ Tensor linear(Run& run, const Tensor& x, const LinearArgs& args) {
   Tensor y = run.make(output_shape(x.shape, d_out));
   product(run, x, args, y);
   const Cost forward = linear_cost(x.rows(), d_in, d_out);
-  run.record("linear", y, forward, {2 * forward.flops, 2 * forward.bytes},
-             [&run, x, args, y] { backward(run, x, args, y); });
+  if (run.frozen())
+    run.record_frozen("linear", y, forward, [&run, x, args, y] { backward_frozen(run, x, args, y); });
+  else
+    run.record("linear", y, forward, {2 * forward.flops, 2 * forward.bytes},
+               [&run, x, args, y] { backward(run, x, args, y); });
   return y;
 }
 

@@ -2,6 +2,7 @@
 //
 // backward, with d_y the gradient of y:
 //   d_x = d_y W      d_W = d_y^T x      d_b = sum over rows of d_y      d_residual = d_y
+// frozen: the same d_x and d_residual, constant d_y . b
 // The products are the kernels: every device has them in tensor/gemm, so this operator has no table of its own.
 #pragma once
 #include "run/run.h"

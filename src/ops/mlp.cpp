@@ -3,6 +3,7 @@
 #include "ops/mlp.h"
 
 #include "base/parallel.h"
+#include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
@@ -12,6 +13,17 @@ namespace crate {
 namespace {
 
 constexpr int64_t chunk_rows = 128;
+
+// gate may be the memory of pre.
+CRATE_CLONES void gelu_and_gate(const float* pre, float* h, float* gate, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float a = pre[i];
+    const float below = vec::normal(a).below;
+    h[i] = a * below;
+    gate[i] = below;
+  }
+}
 
 // slope may be the memory of pre, or null.
 CRATE_CLONES void gelu_and_slope(const float* pre, float* h, float* slope, int64_t n) {
@@ -54,7 +66,9 @@ Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, 
                 .b_is_weight = true});
   if (c.act == Activation::relu) return hidden;
   float *a = pre.as<float>(), *h = hidden.as<float>();
-  if (c.slope)
+  if (c.slope && c.frozen)
+    gelu_and_gate(a, h, a, pre.numel());
+  else if (c.slope)
     gelu_and_slope(a, h, a, pre.numel());
   else
     gelu(a, h, pre.numel());
@@ -148,6 +162,34 @@ void walk_back(Run& run, const MlpCall& c) {
   if (c.residual) run.pass_grad(c.y, c.residual);
 }
 
+void apply_gate(const MlpCall& c, const Tensor& d_h) {
+  if (c.act == Activation::relu) return frozen::mask(d_h, c.hidden, d_h);
+  const auto times = [&](auto zero) {
+    using T = decltype(zero);
+    const T* gate = c.slope.as<T>();
+    T* g = d_h.as<T>();
+    parallel_for(d_h.numel(), 1 << 14, [=](int64_t lo, int64_t hi) {
+      for (int64_t i = lo; i < hi; ++i) g[i] *= gate[i];
+    });
+  };
+  if (d_h.dtype == Dtype::f32) return times(float{});
+  visit_ref(d_h.dtype, times);
+}
+
+void walk_frozen(Run& run, const MlpCall& c, const Site& site) {
+  const Tensor d_y = run.grad_of(c.y);
+  if (d_y && c.b_out) run.leave_constant(c.b_out, site.at("b_out"), frozen::row_dots(d_y, c.b_out));
+  const Tensor d_h = frozen::read_through(run, c.hidden, d_y, c.w_out, false);
+  const Scratch block = run.scratch(d_h.bytes());  // whoever keeps the gradient of h keeps it without the gate
+  const Tensor g{block.as<void>(), {d_h.rows(), d_h.cols()}, d_h.dtype};
+  frozen::grow({g, false}, 1, d_h);
+  apply_gate(c, g);
+  if (c.b_in) run.leave_constant(c.b_in, site.at("b_in"), frozen::row_dots(g, c.b_in), true);
+  if (const GradTo d_x = run.grad_to(c.x))
+    gemm(run.device(), {.a = g, .b = c.w_in, .c = d_x.to, .add = d_x.add, .b_is_weight = true});
+  if (d_y && c.residual) run.pass_grad(c.y, c.residual);
+}
+
 }  // namespace
 
 Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
@@ -155,15 +197,30 @@ Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
   Device& device = run.device();
   const int64_t m = args.w_in.rows();
   const Shape wide = x.shape.rank() == 3 ? Shape{x.shape[0], x.shape[1], m} : Shape{x.rows(), m};
-  MlpCall c{x, args.w_in, args.b_in, args.w_out, args.b_out, args.residual, run.make(x.shape), args.act, {}, {}, {}};
-  const bool keep = run.recording() && device.kind() != DeviceKind::ref;
+  MlpCall c{.x = x,
+            .w_in = args.w_in,
+            .b_in = args.b_in,
+            .w_out = args.w_out,
+            .b_out = args.b_out,
+            .residual = args.residual,
+            .y = run.make(x.shape),
+            .act = args.act,
+            .hidden = {},
+            .slope = {},
+            .frozen = run.frozen(),
+            .watch = {}};
+  const bool keep = run.recording() && (device.kind() != DeviceKind::ref || run.frozen());
   if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
   if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
   if (run.wants(args.site, "hidden")) c.watch = [&] { run.see(args.site, "hidden", c.hidden); };
   forward.on(device.kind())(device, c);
   c.watch = nullptr;
   const Cost cost = mlp_cost(x.rows(), x.cols(), m);
-  run.record("mlp", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c] { walk_back(run, c); });
+  if (run.frozen())
+    run.record_frozen(
+        "mlp", c.y, cost, [&run, c, site = args.site] { walk_frozen(run, c, site); }, c.hidden);
+  else
+    run.record("mlp", c.y, cost, {2 * cost.flops, 2 * cost.bytes}, [&run, c] { walk_back(run, c); });
   return c.y;
 }
 

@@ -1,5 +1,7 @@
 // mlp: h = act(W_in x [+ b_in]), y = W_out h [+ b_out] [+ residual]; act is the exact GELU or ReLU.
 // x, y and residual (.., d), W_in (m, d), b_in (m), W_out (d, m), b_out (d).
+// frozen, the gate of a = W_in x + b_in held (ReLU: [a > 0], GELU: Phi(a); h = gate o a):
+//   d_h = W_out' d_y      g = gate o d_h      d_x = W_in' g      constants g . b_in, d_y . b_out
 #pragma once
 #include <cmath>
 #include <functional>
@@ -34,7 +36,8 @@ struct MlpCall {
   Tensor x, w_in, b_in, w_out, b_out, residual, y;
   Activation act;
   Tensor hidden;                // (rows, m) h, when it is kept
-  Tensor slope;                 // (rows, m) act', kept by the cpu kernel for its backward (gelu only)
+  Tensor slope;                 // (rows, m) act', kept by the cpu kernel for its backward (gelu only); frozen: the gate
+  bool frozen = false;          // on ref too
   std::function<void()> watch;  // called between h and the read-out when a tap listens
 };
 struct MlpGrad {
@@ -55,8 +58,8 @@ inline std::complex<double> normal_below(std::complex<double> a) {
   return {normal_below(a.real()), normal_density(a.real()) * a.imag()};
 }
 
-template <class T> T activate(Activation act, const T& a) {
-  return act == Activation::relu ? relu(a) : a * normal_below(a);
+template <class T> T activate(Activation act, const T& a, bool frozen = false) {
+  return act == Activation::relu ? relu(a) : a * normal_below(held(frozen, a));
 }
 template <class T> T slope(Activation act, const T& a) {
   if (act == Activation::relu) return re(a) > 0 ? 1 : 0;
@@ -80,7 +83,8 @@ template <class T> void mlp(const MlpCall& c) {
   T* h = c.hidden ? c.hidden.as<T>() : own.data();
   for (int64_t row = 0; row < rows; ++row) {
     const std::vector<T> pre = mlp_pre<T>(c, row);
-    for (int64_t i = 0; i < m; ++i) h[row * m + i] = activate(c.act, pre[i]);
+    for (int64_t i = 0; i < m; ++i) h[row * m + i] = activate(c.act, pre[i], c.frozen);
+    for (int64_t i = 0; c.frozen && c.slope && i < m; ++i) c.slope.as<T>()[row * m + i] = normal_below(pre[i]);
   }
   if (c.watch) c.watch();
   for (int64_t row = 0; row < rows; ++row) {

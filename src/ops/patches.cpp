@@ -71,12 +71,16 @@ Tensor patches(Run& run, const Tensor& images, const PatchArgs& args) {
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = patches_cost(rows.numel());
-  run.record("patches", rows, cost, cost, [&run, call, kind] {
+  const auto walk = [&run, call, kind] {
     const Tensor d_rows = run.grad_of(call.rows);
     if (!d_rows) return;
     if (const GradTo d_images = run.grad_to(call.images))
       backward.on(kind)(run.device(), {call.images, d_rows, call.args}, d_images);
-  });
+  };
+  if (run.frozen())
+    run.record_frozen("patches", rows, cost, walk);
+  else
+    run.record("patches", rows, cost, cost, walk);
   return rows;
 }
 

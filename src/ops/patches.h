@@ -3,7 +3,8 @@
 // The numbers of a patch come in the order row, column, channel (CRATE, and the targets of the auto-encoders) or
 // channel, row, column (a convolution's kernel: CRATE-alpha, ViT, the inputs of the auto-encoders).
 //
-// Every pixel lies in one patch: the backward is the same walk the other way, and unpatches() puts pictures together.
+// Every pixel lies in one patch: the backward is the same walk the other way (frozen too), and unpatches() puts
+// pictures together.
 #pragma once
 #include "ops/reference.h"
 #include "run/run.h"

@@ -60,10 +60,14 @@ Tensor pool_tokens(Run& run, const Tensor& x, const PoolArgs& args) {
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = pool_tokens_cost(x.shape[0], to - args.from, x.cols());
-  run.record("pool_tokens", y, cost, cost, [&run, call, kind] {
+  const auto walk = [&run, call, kind] {
     const Tensor d_y = run.grad_of(call.y);
     if (const GradTo d_x = run.grad_to(call.x)) backward.on(kind)(run.device(), call, d_y, d_x);
-  });
+  };
+  if (run.frozen())
+    run.record_frozen("pool_tokens", y, cost, walk);
+  else
+    run.record("pool_tokens", y, cost, cost, walk);
   return y;
 }
 

@@ -1,7 +1,7 @@
 // pool_tokens: one vector an image: the mean over some of its tokens, or one token alone.
 // x (b, n, d), y (b, d):   y = sum over from <= i < to of x[i] / (to - from)
 //
-// backward: d_x[i] = d_y times the weight that token i has in y, 0 for the others.
+// backward: d_x[i] = d_y times the weight that token i has in y, 0 for the others. Frozen: the same.
 #pragma once
 #include "ops/reference.h"
 #include "run/run.h"

@@ -8,6 +8,9 @@ namespace crate::ref {
 
 template <class T> T relu(const T& x) { return re(x) > 0 ? x : T{0}; }
 
+/// What a frozen run holds at its value: the complex step does not reach it.
+template <class T> T held(bool frozen, const T& x) { return frozen ? T{re(x)} : x; }
+
 /// Address of a tensor that may be absent.
 template <class T> T* maybe(const Tensor& t) { return t ? t.as<T>() : nullptr; }
 

@@ -77,10 +77,14 @@ Tensor resample_positions(Run& run, const Tensor& x, const ResampleArgs& args) {
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = resample_positions_cost(args.to.rows * args.to.columns, x.cols());
-  run.record("resample_positions", y, cost, cost, [&run, call, kind] {
+  const auto walk = [&run, call, kind] {
     const Tensor d_y = run.grad_of(call.y);
     if (const GradTo d_x = run.grad_to(call.x)) backward.on(kind)(run.device(), call, d_y, d_x);
-  });
+  };
+  if (run.frozen())
+    run.record_frozen("resample_positions", y, cost, walk);
+  else
+    run.record("resample_positions", y, cost, cost, walk);
   return y;
 }
 

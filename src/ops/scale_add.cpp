@@ -69,11 +69,15 @@ Tensor scale_add(Run& run, const Tensor& x, const Tensor& gamma, const Tensor& r
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = scale_add_cost(x.rows(), x.cols());
-  run.record("scale_add", call.y, cost, {1.5 * cost.flops, cost.bytes}, [&run, call, kind] {
-    const Tensor d_y = run.grad_of(call.y);
-    backward.on(kind)(run.device(), call, {d_y, run.grad_to(call.x), run.grad_to(call.gamma)});
+  const auto walk = [&run, call, kind](const GradTo& d_gamma) {
+    backward.on(kind)(run.device(), call, {run.grad_of(call.y), run.grad_to(call.x), d_gamma});
     run.pass_grad(call.y, call.residual);
-  });
+  };
+  if (run.frozen())
+    run.record_frozen("scale_add", call.y, cost, [walk] { walk({}); });
+  else
+    run.record("scale_add", call.y, cost, {1.5 * cost.flops, cost.bytes},
+               [&run, call, walk] { walk(run.grad_to(call.gamma)); });
   return call.y;
 }
 

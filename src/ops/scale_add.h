@@ -2,6 +2,7 @@
 // x, y and residual (.., d), gamma (d).
 //
 // backward: d_x = gamma * d_y      d_gamma = sum over rows of d_y * x      d_residual = d_y
+// frozen: the same d_x and d_residual
 #pragma once
 #include "ops/reference.h"
 #include "run/run.h"

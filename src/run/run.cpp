@@ -87,16 +87,37 @@ Tensor Run::constant(Shape shape, double value) {
 }
 
 void Run::record(const char* op, const Tensor& output, Cost forward, Cost backward, std::function<void()> walk_back) {
-  forward_cost_ += forward;
-  std::size_t line = trace_.size();
+  require(!recording_ || !options_.frozen, "[{}] has no frozen rule: this network cannot be explained", op);
+  leave_node({op, output.shape, forward, backward, std::move(walk_back), output.id, -1, 0});
+}
+
+void Run::record_frozen(const char* op, const Tensor& output, Cost forward, std::function<void()> walk_back,
+                        const Tensor& inner) {
+  leave_node({op, output.shape, forward, forward, std::move(walk_back), output.id, inner ? inner.id : -1, 0});
+}
+
+void Run::leave_node(Node node) {
+  forward_cost_ += node.forward;
+  node.line = trace_.size();
   if (options_.trace) {
     const double now = now_ms();
-    trace_.push_back({op, output.shape.str(), forward, backward, now - last_time_, 0});
+    trace_.push_back({node.op, node.shape.str(), node.forward, node.backward, now - last_time_, 0});
     last_time_ = now;
   }
   if (!recording_) return;
-  backward_cost_ += backward;
-  nodes_.push_back({op, output.shape, forward, backward, std::move(walk_back), output.id, line});
+  backward_cost_ += node.backward;
+  nodes_.push_back(std::move(node));
+}
+
+void Run::leave_constant(const Tensor& of, const std::string& name, std::vector<double> rows, bool inside) {
+  const Param* param = of.id < 0 ? nullptr : slot(of).param;
+  Constant c{param ? param->name : name, nodes_.size(), inside, std::move(rows)};
+  for (Constant& earlier : constants_) {
+    if (earlier.node != c.node || earlier.name != c.name) continue;
+    for (std::size_t i = 0; i < c.rows.size(); ++i) earlier.rows[i] += c.rows[i];
+    return;
+  }
+  constants_.push_back(std::move(c));
 }
 
 bool Run::wants(const Site& site, std::string_view name) const {
@@ -172,11 +193,12 @@ void Run::walk() {
   while (!nodes_.empty()) {
     const Node node = std::move(nodes_.back());
     nodes_.pop_back();
-    if (node.output >= 0 && !slots_[static_cast<std::size_t>(node.output)].grad) continue;
+    if (node.output >= 0 && !arrived(node.output) && !arrived(node.inner)) continue;
     const double start = options_.trace ? now_ms() : 0;
     node.walk_back();
     if (options_.trace && node.line < trace_.size()) trace_[node.line].backward_ms += now_ms() - start;
     if (node.output >= 0) release_grad(node.output);
+    if (node.inner >= 0) release_grad(node.inner);
   }
 }
 
@@ -207,7 +229,7 @@ Tensor Run::recompute(const Tensor& x, const std::function<Tensor(const Tensor&)
 void Run::rerun(const Tensor& x, const Tensor& y, const std::function<Tensor(const Tensor&)>& body) {
   const std::size_t mark = owned_.size();
   // Pushed first, so walked last: frees what the second forward made once its nodes are done.
-  nodes_.push_back({"recompute.end", {}, {}, {}, [this, mark] { free_since(mark, nullptr); }, -1, trace_.size()});
+  nodes_.push_back({"recompute.end", {}, {}, {}, [this, mark] { free_since(mark, nullptr); }, -1, -1, trace_.size()});
   recording_ = true;
   Tap* const tap = std::exchange(options_.tap, nullptr);  // listeners heard this forward already
   const Tensor again = body(x);

@@ -7,6 +7,12 @@
 //   run.backward(loss);                             // fills the gradients of every Param used
 //
 // Memory: tensors made by the run live until it ends or its Scope closes; gradients until their node has been walked.
+//
+// A frozen run walks the network that it is for this input alone: attention patterns, normalisers' scales, active sets
+// and gates are held at their values, so every operator is affine in its inputs, y = A x + c. Its rule carries
+// d_x = A' d_y and leaves d_y . c, one number a row of y, as a Constant. Weights get no gradient. For a target t,
+// linear in what the caller seeds, and any cut through the network: t = sum of gradient . value over the cut + the
+// constants behind it (docs/math.md, "frozen rules").
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -29,6 +35,15 @@ struct GradTo {
   explicit operator bool() const { return static_cast<bool>(to); }
 };
 
+/// What one additive constant of an operator (bias, threshold, position, embedding) gives to the target of a frozen
+/// walk.
+struct Constant {
+  std::string name;          // of the parameter: "blocks.3.norm2.shift"
+  std::size_t node = 0;      // the operator's place on the tape
+  bool inside = false;       // it enters before the operator's inner tensor, not behind it
+  std::vector<double> rows;  // one number a row of the operator's output
+};
+
 /// What the record keeps of an operator call.
 struct Node {
   const char* op = "";  // "mssa"
@@ -36,6 +51,7 @@ struct Node {
   Cost forward, backward;
   std::function<void()> walk_back;  // reads grad_of(output), writes grad_to(inputs)
   int32_t output = -1;              // its slot: the gradient is freed once the node has been walked
+  int32_t inner = -1;               // slot of a tensor inside the operator (a code), likewise; frozen runs only
   std::size_t line = 0;             // its place in the trace
 };
 
@@ -50,6 +66,7 @@ struct TraceLine {
 struct RunOptions {
   bool record = false;  // keep nodes for backward()
   bool train = false;   // dropout is active
+  bool frozen = false;  // hold patterns, scales, active sets and gates: see above
   bool trace = false;   // time each node
   Tap* tap = nullptr;
   uint64_t seed = 0;  // of dropout
@@ -67,6 +84,9 @@ class Run {
   Dtype real() const { return device_.real(); }
   const RunOptions& options() const { return options_; }
   bool recording() const { return recording_; }
+  bool frozen() const { return options_.frozen; }
+  /// Nodes recorded so far: where on the tape what comes now will stand.
+  std::size_t nodes() const { return nodes_.size(); }
 
   // ---- forward side, for operators ----
 
@@ -81,6 +101,10 @@ class Run {
   Tensor constant(Shape shape, double value);
   /// Counts the cost and leaves a node when recording. walk_back runs only if a gradient arrived at `output`.
   void record(const char* op, const Tensor& output, Cost forward, Cost backward, std::function<void()> walk_back);
+  /// The same for a frozen run, with the operator's frozen rule. `inner` is a tensor inside the operator that callers
+  /// may seed and whose gradient they may keep: the rule reads grad_of(inner) and writes grad_to(inner).
+  void record_frozen(const char* op, const Tensor& output, Cost forward, std::function<void()> walk_back,
+                     const Tensor& inner = {});
   /// Does the tap want this site, to read or to edit?
   bool wants(const Site& site, std::string_view name) const;
   /// Offers a tensor to the tap at `site`, to read or to edit.
@@ -95,6 +119,10 @@ class Run {
   /// d_x (+)= d_y where y = x + ...: hands the buffer of y on when x has none yet, else adds.
   void pass_grad(const Tensor& y, const Tensor& x);
 
+  /// Leaves what a constant gives, while its operator's frozen rule runs; `name` serves when `of` is no parameter. Rows
+  /// that come under one name from one operator are added up.
+  void leave_constant(const Tensor& of, const std::string& name, std::vector<double> rows, bool inside = false);
+
   // ---- for callers ----
 
   /// Puts 1 (or what the caller wrote into seed_grad) at `loss` and walks back every node. Ends the recording.
@@ -104,6 +132,9 @@ class Run {
   void walk();
   /// Keeps the gradient of x after its node has been walked (grad_of works after backward).
   void keep_grad(const Tensor& x);
+
+  /// What the frozen walk found, from the last operator to the first.
+  const std::vector<Constant>& constants() const { return constants_; }
 
   Cost forward_cost() const { return forward_cost_; }
   Cost backward_cost() const { return backward_cost_; }
@@ -122,6 +153,8 @@ class Run {
     bool keep = false;
   };
   Slot& slot(const Tensor& x);
+  bool arrived(int32_t id) const { return id >= 0 && slots_[static_cast<std::size_t>(id)].grad; }
+  void leave_node(Node node);
   int32_t new_slot(Shape shape);
   void release_grad(int32_t id);
   void free_since(std::size_t mark, const void* keep);
@@ -135,6 +168,7 @@ class Run {
   std::vector<void*> owned_;  // blocks made by this run, in order
   std::unordered_map<const Param*, int32_t> params_;
   std::vector<TraceLine> trace_;
+  std::vector<Constant> constants_;
   Cost forward_cost_, backward_cost_;
   double last_time_ = 0;
 };

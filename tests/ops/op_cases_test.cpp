@@ -15,6 +15,7 @@ std::vector<OpCase> tested_cases() {
 }
 
 class OpCases : public testing::TestWithParam<OpCase> {};
+using FrozenCases = OpCases;
 
 TEST_P(OpCases, ValuesAgreeWithTheReference) {
   const CheckResult r = check_values(GetParam());
@@ -25,6 +26,20 @@ TEST_P(OpCases, GradientsAgreeWithTheComplexStep) {
   const CheckResult r = check_gradients(GetParam());
   EXPECT_TRUE(r.ok) << r.detail;
 }
+
+TEST_P(FrozenCases, RuleAgreesWithTheComplexStepAndIsComplete) {
+  const CheckResult r = check_frozen(GetParam());
+  EXPECT_TRUE(r.ok) << r.detail;
+}
+
+std::vector<OpCase> frozen_cases() {
+  std::vector<OpCase> cases = tested_cases();
+  std::erase_if(cases, [](const OpCase& c) { return !c.has_frozen_rule; });
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FrozenCases, testing::ValuesIn(frozen_cases()),
+                         [](const auto& info) { return info.param.op + "_" + info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(All, OpCases, testing::ValuesIn(tested_cases()),
                          [](const auto& info) { return info.param.op + "_" + info.param.name; });

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "testing/cards.h"
 #include "testing/folder.h"
 #include "testing/graphs.h"
 #include "work/page/explain_page.h"
@@ -41,6 +42,13 @@ TEST(Pages, ExplanationInABrowser) {
   folder.with("long.html",
               report_html(example_graph(words, " Lisbon", {.layers = 6, .units = 4, .links = 0.02}).dump()));
   drive("explain.mjs", folder.path.string());
+}
+
+TEST(Pages, ReportCardInABrowser) {
+  if (!browser_there()) GTEST_SKIP() << "no chromium, node and playwright-core beside the project; see make browser";
+  const Folder folder;
+  folder.with("report.html", to_html(example_card()));
+  drive("report.mjs", folder.path.string());
 }
 
 }  // namespace

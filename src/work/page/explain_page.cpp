@@ -50,6 +50,13 @@ double number_of(const json& from, const char* name) {
   return it != from.end() && it->is_number() ? it->get<double>() : std::nan("");
 }
 
+/// An object inside another; an empty one where there is none.
+const json& object_of(const json& from, const char* name) {
+  static const json nothing = json::object();
+  const auto it = from.find(name);
+  return it != from.end() && it->is_object() ? *it : nothing;
+}
+
 bool has(std::string_view text, std::string_view word) { return text.find(word) != std::string_view::npos; }
 
 // The kinds of nodes the page tells apart; explain_data.js decides in the same way.
@@ -128,20 +135,31 @@ class Page {
     r.index = index;
     r.id = node["node_id"].get<std::string>();
     r.kind = kind_of(text_of(node, "feature_type"));
-    r.layer = r.kind == "target" ? "output" : text_of(node, "layer") == "E" ? "embed" : text_of(node, "layer");
+    const json& ours = object_of(node, "crate");
+    const std::string layer = ours.contains("block") ? text_of(ours, "block") : text_of(node, "layer");
+    r.layer = r.kind == "target" ? "output" : layer == "E" ? "embed" : layer;
     const double at = number_of(node, "ctx_idx");
     const bool placed = at >= 0 && at < static_cast<double>(tokens_.size());
     if (placed)
       r.token = fmt::format("<span class=\"quiet\">{}</span> {}", static_cast<int64_t>(at),
                             token_html(tokens_[static_cast<std::size_t>(at)]));
-    r.name = html_text(text_of(node, "clerp"));
-    if (r.name.empty() && r.kind == "token" && placed) r.name = token_html(tokens_[static_cast<std::size_t>(at)]);
-    if (r.name.empty())
-      r.name = html_text(r.kind + " " + text_of(node, node.contains("feature") ? "feature" : "node_id"));
+    r.name = name_of(node, r.kind, placed ? &tokens_[static_cast<std::size_t>(at)] : nullptr);
     r.activation = number_of(node, "activation");
     r.influence = number_of(node, "influence");
-    r.contribution = number_of(node, "contribution");
+    r.contribution = number_of(ours, "gives");
+    if (r.kind == "target") r.contribution = std::nan("");
     return r;
+  }
+
+  // Where a node of ours stands is told beside it, so its label need not say it again.
+  std::string name_of(const json& node, const std::string& kind, const std::string* token) const {
+    const std::string given = text_of(node, "clerp"), type = text_of(node, "feature_type");
+    const bool ours = node.contains("crate");
+    if (ours && kind == "target" && target().contains("text")) return target_html();
+    if (kind == "token" && token && (ours || given.empty())) return token_html(*token);
+    if (!given.empty() && !(ours && given.starts_with("block "))) return html_text(given);
+    const std::string what = kind == "unit" && !type.empty() ? type : kind;
+    return html_text(what + " " + text_of(node, node.contains("feature") ? "feature" : "node_id"));
   }
 
   // Files of other programs tell no contributions: the direct effect on the target stands in, as in the script.
@@ -161,10 +179,10 @@ class Page {
     }
   }
 
-  const json& target() const {
-    static const json nothing = json::object();
-    const auto it = crate_.find("target");
-    return it != crate_.end() && it->is_object() ? *it : nothing;
+  const json& target() const { return object_of(crate_, "target"); }
+  std::string target_html() const {
+    const std::string contrast = text_of(target(), "contrast_text");
+    return token_html(target_text()) + (contrast.empty() ? "" : " rather than " + token_html(contrast));
   }
   std::string target_text() const {
     const std::string text = text_of(target(), "text");
@@ -172,11 +190,7 @@ class Page {
     return text_of(graph_.at("nodes").at(rows_[0].index), "clerp");
   }
   std::string title() const { return fmt::format("Why {}? · crate explain", visible_text(target_text())); }
-  std::string question() const {
-    const std::string contrast = text_of(target(), "contrast");
-    return fmt::format("Why {}{}?", token_html(target_text()),
-                       contrast.empty() ? "" : " rather than " + token_html(contrast));
-  }
+  std::string question() const { return fmt::format("Why {}?", target_html()); }
 
   std::string prompt() const {
     if (with_image())
@@ -190,6 +204,13 @@ class Page {
     return out + " → " + token_html(target_text(), "aim");
   }
 
+  double first_sum() const {
+    const auto it = crate_.find("cuts");
+    return it != crate_.end() && it->is_array() && !it->empty() && it->front().is_object()
+               ? number_of(it->front(), "sum")
+               : std::nan("");
+  }
+
   static std::string fact(const std::string& name, const std::string& value, const char* mark = "") {
     return fmt::format("<div class=\"{}\"><dt>{}</dt><dd>{}</dd></div>", mark, name, value);
   }
@@ -197,12 +218,15 @@ class Page {
   // Residuals above what single precision gives by itself are marked.
   std::string facts() const {
     std::string out;
-    const double value = number_of(target(), "value"), sum = number_of(crate_, "sum");
-    const double residual = number_of(crate_, "residual");
+    const double value = number_of(target(), "value"), sum = first_sum();
+    const double residual = number_of(crate_, "residual"), off = number_of(crate_, "off");
     if (std::isfinite(value)) out += fact("the model's score of the target", number_text(value, 6));
     if (std::isfinite(sum)) out += fact("sum of all contributions", number_text(sum, 6));
     if (std::isfinite(residual))
       out += fact("relative residual", number_text(residual, 2), std::abs(residual) <= 1e-5 ? "good" : "bad");
+    if (std::isfinite(off))
+      out +=
+          fact("the same, against the size of the terms", number_text(off, 2), std::abs(off) <= 1e-6 ? "good" : "bad");
     const auto errors = std::count_if(rows_.begin(), rows_.end(), [](const Row& r) { return r.kind == "error"; });
     double mass = 0;
     for (const Row& r : rows_)
@@ -215,9 +239,8 @@ class Page {
 
   std::string meaning() const {
     std::string out;
-    const std::string unit = text_of(crate_, "unit"), exactness = text_of(crate_, "exactness");
-    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}</p>", html_text(unit));
-    if (!exactness.empty()) out += fmt::format("<p><strong>How exact.</strong> {}</p>", html_text(exactness));
+    const std::string unit = text_of(crate_, "meaning");
+    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}.</p>", html_text(unit));
     return out;
   }
 
@@ -227,14 +250,15 @@ class Page {
     std::string rows;
     for (const json& cut : *it) {
       if (!cut.is_object()) continue;
-      rows += fmt::format(
-          "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td "
-          "class=\"number\">{}</td></tr>",
-          html_text(text_of(cut, "name")), html_text(text_of(cut, "parts")), number_text(number_of(cut, "sum"), 6),
-          number_text(number_of(cut, "residual"), 2));
+      rows += fmt::format("<tr><th scope=\"row\">{}</th>", html_text(text_of(cut, "at")));
+      for (const char* name : {"units", "stream", "biases"})
+        rows += fmt::format("<td class=\"number\">{}</td>", signed_text(number_of(cut, name), 5));
+      rows += fmt::format("<td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+                          number_text(number_of(cut, "sum"), 6), number_text(number_of(cut, "residual"), 2));
     }
     return "<details><summary>Each complete cut through the network sums to the target</summary><div "
-           "class=\"scroll\"><table><thead><tr><th scope=\"col\">cut</th><th scope=\"col\" class=\"number\">parts</th>"
+           "class=\"scroll\"><table><thead><tr><th scope=\"col\">cut</th><th scope=\"col\" class=\"number\">units</th>"
+           "<th scope=\"col\" class=\"number\">stream beside</th><th scope=\"col\" class=\"number\">biases</th>"
            "<th scope=\"col\" class=\"number\">sum</th><th scope=\"col\" class=\"number\">relative "
            "residual</th></tr></thead><tbody>" +
            rows + "</tbody></table></div></details>";
@@ -263,8 +287,9 @@ class Page {
 
   std::string footer() const {
     std::string out = "<p>";
-    const std::string family = text_of(crate_, "family"), model = text_of(crate_, "model");
-    const std::string hash = text_of(crate_, "model_sha256");
+    const std::string family = text_of(object_of(crate_, "model"), "family");
+    const std::string model = text_of(graph_.at("metadata"), "scan");
+    const std::string hash = text_of(object_of(crate_, "model"), "weights_sha256");
     if (!family.empty()) out += fmt::format("Family {}. ", html_text(family));
     if (!model.empty()) out += fmt::format("Model <code>{}</code>. ", html_text(model));
     if (!hash.empty()) out += fmt::format("Weights <code>{}</code>. ", html_text(hash));

@@ -22,7 +22,7 @@ TEST(ExplainPage, SaysEverythingWithoutAProgram) {
   const std::string page = report_html(graph.dump());
   EXPECT_EQ(count(page, "<tr data-node="), graph["nodes"].size());
   for (const char* said : {"error mass", "no error nodes", "relative residual", "3.4e-08", "What a unit is here",
-                           "non-negative weights", "<span class=\"token\">·calm</span>"})
+                           "non-negative sum of atoms", "<span class=\"token\">·calm</span>"})
     EXPECT_NE(page.find(said), std::string::npos) << said;
   EXPECT_EQ(page, report_html(graph.dump()));
 }
@@ -40,14 +40,14 @@ TEST(ExplainPage, IsOneFileThatLoadsNothing) {
 
 TEST(ExplainPage, ErrorNodesAreNotPassedOver) {
   json graph = example_graph({"a", "b"}, "c");
-  graph["nodes"].push_back(example::node("err", "mlp reconstruction error", "1", 0, "", 0.25));
+  graph["nodes"].push_back(example::node("err", "mlp reconstruction error", 1, 0, "", 0.25));
   EXPECT_NE(report_html(graph.dump()).find("0.25 in 1 nodes"), std::string::npos);
 }
 
 TEST(ExplainPage, ReadsGraphsOfOtherPrograms) {
   json graph = example_graph({"a", "b"}, "c");
   graph["metadata"].erase("crate");
-  for (auto& n : graph["nodes"]) n.erase("contribution");
+  for (auto& n : graph["nodes"]) n.erase("crate");
   const std::string page = report_html(graph.dump());
   EXPECT_GT(count(page, "class=\"number plus\">+"), 0u);  // direct effects stand in
 }

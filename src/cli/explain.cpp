@@ -1,0 +1,101 @@
+// crate explain: why this output. What every token, head, atom and bias gave to it, and that it adds up.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/explanation.h"
+#include "model/checkpoint.h"
+
+namespace crate::cli {
+namespace {
+
+struct Options : Common {
+  std::string model, prompt, image, target, contrast, atoms;
+  std::vector<std::string> out;
+  std::vector<int32_t> prompt_tokens;
+  GraphOptions graph;
+  int64_t rows = 10;
+  bool check = false;
+  int64_t checked = 20;
+};
+
+/// The heads and atoms that give most.
+std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
+  std::vector<Part> parts = e.heads;
+  parts.insert(parts.end(), e.atoms.begin(), e.atoms.end());
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
+  parts.resize(std::min(parts.size(), static_cast<std::size_t>(count)));
+  return parts;
+}
+
+Input input_of(const Options& o, Device& device) {
+  auto model = load_model(device, o.model);
+  if (!o.image.empty()) {
+    require(o.prompt.empty() && o.prompt_tokens.empty(), "give --image or --prompt, not both");
+    return image_input(std::move(model), o.model, load_image(o.image), o.image);
+  }
+  require(!is_image(model->config().family), "{} reads images: give --image FILE", o.model);
+  return text_input(std::move(model), o.model,
+                    o.prompt_tokens.empty() ? tokenizer_of(o.model)->encode(o.prompt) : o.prompt_tokens);
+}
+
+void run(const Options& o) {
+  Device device(o.device_options());
+  Input input = input_of(o, device);
+  input.index = index_of(o.model, o.atoms);
+  name_atoms(input.labels, input.index.get(), input.model->config().family);
+  const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
+  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
+  const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  for (const std::string& path : o.out)
+    write_atomically(path, path.ends_with(".html") ? page_of(explained, input) : document);
+  if (o.json) return fmt::print("{}", document), void();
+  print_explanation(walk, explained, input.labels, o.rows);
+  if (o.check) {
+    const auto parts = largest_parts(explained.explanation, o.checked);
+    print_ablations(ablate(walk, explained.explanation, parts), input.model->config().family);
+  }
+  for (const std::string& path : o.out) fmt::print("\nwrote {}\n", path);
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* c = add_command(app, "explain", "what every part of a model gave to one output, and that it adds up",
+                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.json", *o);
+  c->add_option("model", o->model, "model directory")->required();
+  c->add_option("--prompt", o->prompt, "the text whose next token is explained");
+  c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
+  c->add_option(
+      "--target", o->target,
+      "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
+  c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
+  c->add_option("-o,--out", o->out,
+                "what to write: FILE.html a page that opens offline, else the graph as JSON (repeatable)")
+      ->expected(1)
+      ->take_all();
+  c->add_option("--atoms", o->atoms, "index of crate atoms, for names (default: atoms.sqlite in the model directory)");
+  c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c->add_option("--node-threshold", o->graph.node_threshold, "units are kept until they hold this share of influence")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--edge-threshold", o->graph.edge_threshold, "effects are kept until they hold this share")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_option("--rows", o->rows, "rows a table")->capture_default_str()->check(CLI::NonNegativeNumber);
+  c->add_flag("--check", o->check, "set the units that gave most to zero, one at a time, and run the model again");
+  c->add_option("--checked", o->checked, "how many units --check takes")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  c->callback([o] { run(*o); });
+}
+
+}  // namespace crate::cli
