@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "ops/coding_rate.h"
+#include "ops/linear.h"
 #include "ops/mlp.h"
 #include "ops/unit_rows.h"
 #include "work/eval/knn.h"
@@ -47,8 +48,10 @@ DinoTask::DinoTask(Device& device, Recipe& recipe)
                  const int64_t d = recipe.model.dim, hidden = recipe.dino.hidden, p = recipe.dino.features;
                  projection_.add("projection.w_in", {hidden, d});
                  projection_.add("projection.b_in", {hidden});
-                 projection_.add("projection.w_out", {p, hidden});
-                 projection_.add("projection.b_out", {p});
+                 projection_.add("projection.w_out", {d, hidden});
+                 projection_.add("projection.b_out", {d});
+                 projection_.add("projection.features", {p, d});
+                 projection_.add("projection.features_bias", {p});
                  return std::vector<ParameterStore*>{&model_.store(), &projection_};
                }()),
       loader_(data_.train(), data_.loader(recipe, crops())) {
@@ -119,11 +122,11 @@ Tensor DinoTask::view(const ImageBatch& batch, std::size_t kind, int64_t first, 
 
 Tensor DinoTask::features(Run& run, const Tensor& images) {
   const Tensor pooled = model_.features(run, images);
-  const Tensor projected = mlp(run, pooled,
-                               {.w_in = run.param(projection_.at("projection.w_in")),
-                                .b_in = run.param(projection_.at("projection.b_in")),
-                                .w_out = run.param(projection_.at("projection.w_out")),
-                                .b_out = run.param(projection_.at("projection.b_out"))});
+  const auto weight = [&](const char* name) { return run.param(projection_.at(std::string("projection.") + name)); };
+  const Tensor hidden =
+      mlp(run, pooled,
+          {.w_in = weight("w_in"), .b_in = weight("b_in"), .w_out = weight("w_out"), .b_out = weight("b_out")});
+  const Tensor projected = linear(run, hidden, {weight("features"), weight("features_bias")});
   return unit_rows(run, projected);
 }
 

@@ -44,7 +44,6 @@ void init_from(Model& model, const std::string& folder) {
   const std::unique_ptr<Model> source = load_model(model.device(), folder);
   const ModelConfig &config = model.config(), &from = source->config();
   Run run(model.device());
-  const Tensor images{nullptr, {1, config.image.channels, config.image.height, config.image.width}, Dtype::f32};
   for (Param& p : model.store().all()) {
     const bool head = p.name.starts_with("head.");
     if (head && from.image.classes != config.image.classes) continue;
@@ -52,7 +51,7 @@ void init_from(Model& model, const std::string& folder) {
     require(source->store().has(p.name), "{} has no parameter {}; can the recipe's {} begin as that {}?", folder,
             p.name, name_of(config.family), name_of(from.family));
     if (p.name == "embed.pos" && is_image(config.family)) {
-      const Tensor table = positions_for(run, from, source->store(), images, p.name);
+      const Tensor table = positions_for(run, from, source->store(), config.image.height, config.image.width, p.name);
       copy(table.reshaped(p.value.shape), p, folder);
     } else if (p.name == "embed.patch" && p.value.shape == source->store().at(p.name).value.shape) {
       copy_patches(source->store().at(p.name).value, from, p, config);
