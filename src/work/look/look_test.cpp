@@ -24,7 +24,7 @@ ModelConfig small_config(Family family) {
   c.layers = 2;
   c.image.height = c.image.width = 16;
   c.image.patch = 4;
-  c.image.classes = 5;
+  c.image.classes = is_autoencoder(family) ? 0 : 5;
   return c;
 }
 
