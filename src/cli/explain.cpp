@@ -9,12 +9,14 @@
 #include "cli/command.h"
 #include "cli/explanation.h"
 #include "model/checkpoint.h"
+#include "work/explain/atom_notes.h"
+#include "work/page/explain_page.h"
 
 namespace crate::cli {
 namespace {
 
 struct Options : Common {
-  std::string model, prompt, image, target, contrast, out;
+  std::string model, prompt, image, target, contrast, atoms, out;
   std::vector<int32_t> prompt_tokens;
   GraphOptions graph;
   int64_t rows = 10;
@@ -45,11 +47,22 @@ Input input_of(const Options& o, Device& device) {
 
 void run(const Options& o) {
   Device device(o.device_options());
-  const Input input = input_of(o, device);
+  Input input = input_of(o, device);
+  const Provenance provenance = provenance_of(o.model, o.device);
+  std::unique_ptr<AtomIndex> index;
+  if (!o.atoms.empty()) {
+    index = std::make_unique<AtomIndex>(o.atoms);
+    check_index(*index, provenance.weights_hash, o.atoms);
+    name_atoms(input.labels, *index, input.model->config().family);
+  }
   const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
-  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
+  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance);
   const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (!o.out.empty()) write_atomically(o.out, document);
+  const bool page = o.out.ends_with(".html");
+  if (page)
+    write_atomically(o.out, report_html(document, index ? atom_notes(*index, explained.document) : "{}"));
+  else if (!o.out.empty())
+    write_atomically(o.out, document);
   if (o.json) return fmt::print("{}", document), void();
   print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
@@ -64,7 +77,7 @@ void run(const Options& o) {
 void add_explain(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = add_command(app, "explain", "what every part of a model gave to one output, and that it adds up",
-                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.json", *o);
+                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.html", *o);
   c->add_option("model", o->model, "model directory")->required();
   c->add_option("--prompt", o->prompt, "the text whose next token is explained");
   c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
@@ -72,7 +85,9 @@ void add_explain(CLI::App& app) {
       "--target", o->target,
       "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
   c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
-  c->add_option("-o,--out", o->out, "attribution graph to write (JSON)");
+  c->add_option("-o,--out", o->out,
+                "attribution graph to write: NAME.json, or NAME.html for a page that opens offline");
+  c->add_option("--atoms", o->atoms, "an index made by crate atoms: names in the table, contexts on the page");
   c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

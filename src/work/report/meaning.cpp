@@ -1,10 +1,12 @@
 // How well the text alone predicts a unit: the simulators, names and concepts of work/atoms, on the report's own terms.
 // A unit that is never on, or was silent in the excerpts, scores 0.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/error.h"
 #include "work/atoms/name.h"
+#include "work/atoms/text_observation.h"
 #include "work/report/measures.h"
 
 namespace crate {
@@ -59,7 +61,7 @@ double concept_score(const Observation& seen, int64_t layer, int64_t unit, const
 
 void measure_meaning(const Measured& at, const Material& material, const MeaningOptions& options) {
   const bool rotated = at.variant == Variant::rotated;
-  CollectOptions collect;
+  ObserveOptions collect;
   collect.max_tokens = options.tokens;
   collect.seed = options.seed;
   collect.inventory = has_wordnet() ? "supersenses" : "none";
@@ -68,7 +70,7 @@ void measure_meaning(const Measured& at, const Material& material, const Meaning
       const Directions& d = at.view[z(layer)];
       d.read(code, rows, out, unit_count(at.subject.config()));
     };
-  Observation seen(at.subject, material.tokenizer, material.text, collect);
+  TextObservation seen(at.subject, material.tokenizer, material.text, collect);
   seen.read();
   const Windows windows(seen);
   const NameOptions names{.permutations = 199, .seed = options.seed};

@@ -43,7 +43,7 @@ std::vector<Window> windows_of(const AtomCorpus& corpus, int64_t length, int64_t
   std::vector<Window> out;
   for (std::size_t i = 0; i < std::min(most, found.size()); ++i) {
     const auto& [begin, doc] = found[found.size() <= most ? i : i * found.size() / most];
-    out.push_back({corpus.read(begin, begin + length), doc, AtomCorpus::is_held_out(doc)});
+    out.push_back({corpus.read(begin, begin + length), doc, is_held_out(doc)});
   }
   return out;
 }
