@@ -22,5 +22,8 @@ std::vector<OpCase> patches_cases();
 std::vector<OpCase> add_positions_cases();
 std::vector<OpCase> pool_tokens_cases();
 std::vector<OpCase> class_loss_cases();
+std::vector<OpCase> pick_tokens_cases();
+std::vector<OpCase> patch_loss_cases();
+std::vector<OpCase> resample_positions_cases();
 
 }  // namespace crate

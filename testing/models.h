@@ -1,9 +1,9 @@
-// models: small models of every family, plain and with every option on, and batches for them.
+// models: small models of every family, plain and with options on, and batches for them.
 #pragma once
 #include <string>
 #include <vector>
 
-#include "model/language_model.h"
+#include "model/models.h"
 
 namespace crate {
 
@@ -15,8 +15,11 @@ struct ModelCase {
 /// Odd sizes throughout: width 15, 3 heads (rotary: width 12, 2 heads), vocabulary 23, context 11.
 std::vector<ModelCase> small_models();
 
+/// The same for images, 2 x 3 patches of 4 x 2 pixels and more of them: every family plain, and with options.
+std::vector<ModelCase> small_image_models();
+
 /// init(), then noise on every parameter, so that nothing stands at 0 or 1. The same numbers on every device.
-void init_noisily(LanguageModel& model, uint64_t seed);
+void init_noisily(Model& model, uint64_t seed);
 
 /// `rows` x `cols` tokens below `vocab`; every fifth target is -1.
 struct Batch {
@@ -29,6 +32,19 @@ struct Batch {
  private:
   Shape shape_;
   std::vector<int32_t> tokens_, targets_;
+};
+
+/// Images of the model's size, `more` patches larger each way, soft targets for its classes, and noise for masks.
+struct PixelBatch {
+  PixelBatch(const ModelConfig& config, int64_t rows, int64_t more, uint64_t seed);
+  Tensor images() { return {images_.data(), shape_, Dtype::f32}; }
+  Tensor targets() { return {targets_.data(), {shape_[0], classes_}, Dtype::f32}; }
+  Tensor noise() { return {noise_.data(), {shape_[0], patches_}, Dtype::f32}; }
+
+ private:
+  Shape shape_;
+  int64_t classes_, patches_;
+  std::vector<float> images_, targets_, noise_;
 };
 
 }  // namespace crate

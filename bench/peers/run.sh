@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same training steps in PyTorch and here, in turn, so that both meet the same machine. `make bench` calls it.
+# The same training steps in PyTorch and here, then forwards and steps on images, in turn, so that both meet the same machine. `make bench` calls it.
 # One JSON line a case; `speedup` is PyTorch's time over ours.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -10,4 +10,5 @@ if ! "$python" -c "import torch" 2>/dev/null; then
 fi
 against=""
 [ ! -x build/bin/crate ] || against="--against build/bin/crate"
-exec "$python" bench/peers/train_step.py $against "$@"
+"$python" bench/peers/train_step.py $against "$@"
+[ $# -gt 0 ] || "$python" bench/peers/images.py $against

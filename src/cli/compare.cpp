@@ -56,7 +56,8 @@ std::string metric_columns(const std::vector<std::string>& names, const std::vec
 
 void print_sizes(const Comparison& c) {
   fmt::print("{:<18} {:<10} {:>5} {:>6} {:>6} {:>11} {:>10}   matched by {}\n", "arm", "family", "dim", "layers",
-             "atoms", "parameters", "MFLOP/tok", name_of(c.match));
+             "atoms", "parameters", is_image(c.arms.front().recipe.model.family) ? "MFLOP/img" : "MFLOP/tok",
+             name_of(c.match));
   for (const ArmResult& arm : c.arms) {
     const ModelConfig& m = arm.recipe.model;
     fmt::print("{:<18} {:<10} {:>5} {:>6} {:>6} {:>11.0f} {:>10.2f}   off by {:.2f} %\n", arm.name, name_of(m.family),

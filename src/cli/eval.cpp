@@ -1,23 +1,13 @@
-// crate eval: how well models predict a text; several models make a table.
-#include "work/eval/evaluate.h"
+// crate eval: how well models predict a text, or name images; several models make a table.
+#include "cli/eval.h"
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "cli/changes.h"
-#include "cli/command.h"
 #include "model/checkpoint.h"
 
 namespace crate::cli {
 namespace {
-
-struct Options : Common {
-  std::vector<std::string> models;
-  std::string data, part = "val", dtype = "f32", json_field = "text", document_prefix;
-  EvalOptions eval;
-  ChangeOptions changes;
-  double tail = 1.0;
-};
 
 struct Row {
   std::string folder;
@@ -26,13 +16,13 @@ struct Row {
   EvalResult result;
 };
 
-Row evaluate_one(const Options& o, const std::string& folder) {
+Row evaluate_one(const EvalCommand& o, const std::string& folder) {
   Device device(o.device_options(o.dtype));
   const auto model = load_language_model(device, folder);
   const auto tokenizer = tokenizer_of(folder);
   Tokens text = open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix});
   if (o.tail < 1) text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - o.tail)), text.size());
-  EvalOptions options = o.eval;
+  EvalOptions options = o.text;
   options.changes = o.changes.parse();
   Progress progress;
   options.progress = [&](int64_t done, int64_t total) {
@@ -80,7 +70,8 @@ void print_table(const std::vector<Row>& rows) {
   }
 }
 
-void run(const Options& o) {
+void run(const EvalCommand& o) {
+  if (is_image(load_config(o.models.front()).family)) return eval_images(o);
   std::vector<Row> rows;
   for (const std::string& folder : o.models) rows.push_back(evaluate_one(o, folder));
   if (o.json) {
@@ -94,27 +85,51 @@ void run(const Options& o) {
   }
 }
 
+void add_text_options(CLI::App& c, EvalCommand& o) {
+  c.add_option("--stride", o.text.stride, "text: how far windows advance; 0: the context, i.e. disjoint blocks")
+      ->capture_default_str();
+  c.add_option("--max-tokens", o.text.max_tokens, "text: only the first so many tokens; 0: all")->capture_default_str();
+  c.add_option("--tail", o.tail, "text: only the last so large part of it, e.g. 0.1")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  c.add_option("--json-field", o.json_field, "of .jsonl: the field that holds the text")->capture_default_str();
+  c.add_option("--document-prefix", o.document_prefix, "plain text: a line beginning so starts a document");
+  o.changes.add_to(c);
+}
+
+void add_image_options(CLI::App& c, EvalCommand& o) {
+  c.add_option("--max-images", o.max_images, "images: so many, spread over the set; 0: all")->capture_default_str();
+  c.add_option("--resize", o.resize, "images: the short side before the middle is cut out; -1: by the model's size")
+      ->capture_default_str();
+  c.add_option("--height", o.height, "images: rows, multiples of the patch; 0: the model's")->capture_default_str();
+  c.add_option("--width", o.width, "images: columns, multiples of the patch; 0: the model's")->capture_default_str();
+  c.add_option("--knn", o.neighbours, "images: name them by so many nearest training images too; 0: not")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  c.add_flag("--probe", o.probe, "images: learn a linear probe on the model's features too");
+  c.add_option("--train-data", o.train_data, "images: what --knn and --probe learn from");
+  c.add_option("--train-part", o.train_part, "images: the part of it")->capture_default_str();
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvalCommand>();
   CLI::App* c =
-      add_command(app, "eval", "loss, perplexity and bits per byte of models on a text",
+      add_command(app, "eval", "how well models predict a text, or name the images of a set",
                   "crate eval out/demo-crate-lm out/demo-gpt2 --data data/tinyshakespeare.txt --tail 0.1", *o);
   c->add_option("models", o->models, "model directories; several make a table")->required();
-  c->add_option("--data", o->data, "text, shards (.bin) or a folder prepared by crate data")->required();
-  c->add_option("--part", o->part, "of a prepared folder: train or val")->capture_default_str();
-  c->add_option("--stride", o->eval.stride, "how far windows advance; 0: the context, i.e. disjoint blocks")
-      ->capture_default_str();
-  c->add_option("--batch", o->eval.batch, "windows at a time")->capture_default_str()->check(CLI::PositiveNumber);
-  c->add_option("--max-tokens", o->eval.max_tokens, "only the first so many tokens; 0: all")->capture_default_str();
-  c->add_option("--tail", o->tail, "only the last so large part of the text, e.g. 0.1")
+  c->add_option("--data", o->data,
+                "text, shards (.bin) or a folder prepared by crate data; images: a folder or tar of "
+                "class folders, IDX or CIFAR files, a list, synthetic:N")
+      ->required();
+  c->add_option("--part", o->part, "of a prepared folder or an image set: train or val")->capture_default_str();
+  c->add_option("--batch", o->text.batch, "windows, or images, at a time")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(CLI::PositiveNumber);
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
-  c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
-  c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");
-  o->changes.add_to(*c);
+  add_text_options(*c, *o);
+  add_image_options(*c, *o);
   c->callback([o] { run(*o); });
 }
 

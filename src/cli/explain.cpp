@@ -9,14 +9,13 @@
 #include "cli/command.h"
 #include "cli/explanation.h"
 #include "model/checkpoint.h"
-#include "work/explain/atom_notes.h"
-#include "work/page/explain_page.h"
 
 namespace crate::cli {
 namespace {
 
 struct Options : Common {
-  std::string model, prompt, image, target, contrast, atoms, out;
+  std::string model, prompt, image, target, contrast, atoms;
+  std::vector<std::string> out;
   std::vector<int32_t> prompt_tokens;
   GraphOptions graph;
   int64_t rows = 10;
@@ -48,28 +47,20 @@ Input input_of(const Options& o, Device& device) {
 void run(const Options& o) {
   Device device(o.device_options());
   Input input = input_of(o, device);
-  const Provenance provenance = provenance_of(o.model, o.device);
-  std::unique_ptr<AtomIndex> index;
-  if (!o.atoms.empty()) {
-    index = std::make_unique<AtomIndex>(o.atoms);
-    check_index(*index, provenance.weights_hash, o.atoms);
-    name_atoms(input.labels, *index, input.model->config().family);
-  }
+  input.index = index_of(o.model, o.atoms);
+  name_atoms(input.labels, input.index.get(), input.model->config().family);
   const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
-  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance);
+  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
   const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  const bool page = o.out.ends_with(".html");
-  if (page)
-    write_atomically(o.out, report_html(document, index ? atom_notes(*index, explained.document) : "{}"));
-  else if (!o.out.empty())
-    write_atomically(o.out, document);
+  for (const std::string& path : o.out)
+    write_atomically(path, path.ends_with(".html") ? page_of(explained, input) : document);
   if (o.json) return fmt::print("{}", document), void();
   print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
     const auto parts = largest_parts(explained.explanation, o.checked);
     print_ablations(ablate(walk, explained.explanation, parts), input.model->config().family);
   }
-  if (!o.out.empty()) fmt::print("\nwrote {}\n", o.out);
+  for (const std::string& path : o.out) fmt::print("\nwrote {}\n", path);
 }
 
 }  // namespace
@@ -77,7 +68,7 @@ void run(const Options& o) {
 void add_explain(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = add_command(app, "explain", "what every part of a model gave to one output, and that it adds up",
-                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.html", *o);
+                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.json", *o);
   c->add_option("model", o->model, "model directory")->required();
   c->add_option("--prompt", o->prompt, "the text whose next token is explained");
   c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
@@ -86,8 +77,10 @@ void add_explain(CLI::App& app) {
       "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
   c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
   c->add_option("-o,--out", o->out,
-                "attribution graph to write: NAME.json, or NAME.html for a page that opens offline");
-  c->add_option("--atoms", o->atoms, "an index made by crate atoms: names in the table, contexts on the page");
+                "what to write: FILE.html a page that opens offline, else the graph as JSON (repeatable)")
+      ->expected(1)
+      ->take_all();
+  c->add_option("--atoms", o->atoms, "index of crate atoms, for names (default: atoms.sqlite in the model directory)");
   c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "work/atoms/index.h"
 #include "work/data/tokenizer.h"
 #include "work/explain/check.h"
 #include "work/explain/graph_json.h"
@@ -17,6 +18,7 @@ std::string shown(std::string_view bytes);
 
 /// What is explained: a text or an image, its words, and what the document records of it.
 struct Input {
+  std::unique_ptr<AtomIndex> index;  // names of atoms, where there is one
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;  // of a text
   std::unique_ptr<Subject> subject;
@@ -26,6 +28,12 @@ struct Input {
 Input text_input(std::unique_ptr<Model> model, const std::string& folder, const std::vector<int32_t>& tokens);
 /// An image of any size is scaled and cut to the model's; one of the model's size stays as it is.
 Input image_input(std::unique_ptr<Model> model, const std::string& folder, const Image& image, const std::string& name);
+
+/// The index that `crate atoms` wrote for this model: `file`, or atoms.sqlite in the model directory, or none. Throws
+/// Error when `file` is the index of another model.
+std::unique_ptr<AtomIndex> index_of(const std::string& folder, const std::string& file);
+/// Gives the labels the names that the index knows.
+void name_atoms(Labels& labels, AtomIndex* index, Family family);
 
 /// The most likely target, or what was asked for: a token or class by text or #NUMBER, or a unit by name.
 Target target_of(const Input& input, const std::string& target, const std::string& contrast);
@@ -41,6 +49,9 @@ struct ExplainedInput {
 };
 ExplainedInput explain_input(const Walk& walk, const Input& input, const GraphOptions& options,
                              const Provenance& provenance);
+
+/// The document as a page, with what the index knows of its atoms and the image that was explained.
+std::string page_of(const ExplainedInput& explained, const Input& input);
 
 /// The table of `crate explain`.
 void print_explanation(const Walk& walk, const ExplainedInput& explained, const Labels& labels, int64_t rows);

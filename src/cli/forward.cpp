@@ -1,4 +1,4 @@
-// crate forward: tensors in, tensors out: logits, loss, inner values, gradients.
+// crate forward: tensors in, tensors out: logits, predictions, loss, inner values, gradients.
 #include <fnmatch.h>
 
 #include <deque>
@@ -9,6 +9,7 @@
 #include "cli/trace.h"
 #include "model/checkpoint.h"
 #include "model/names.h"
+#include "ops/patches.h"
 
 namespace crate::cli {
 namespace {
@@ -32,6 +33,15 @@ class Output {
     add(name, t);
     tensors_.back().shape = {};
   }
+  // The gradient of p under the authors' name and in their layout.
+  void add_official(const ModelConfig& config, const std::string& name, const Param& p) {
+    add("grad/" + name, p.grad);
+    TensorToWrite& out = tensors_.back();
+    out.shape = official_shape(config, p.name, p.grad.shape);
+    if (layout_of(config.family, p.name) != Layout::transposed) return;
+    buffers_.back() = transposed(out.bytes, p.grad.rows(), p.grad.cols(), size_of(p.grad.dtype));
+    out.bytes = buffers_.back();
+  }
   void write(const std::string& path) const { write_safetensors(path, tensors_); }
   const std::vector<TensorToWrite>& tensors() const { return tensors_; }
 
@@ -51,62 +61,177 @@ class GlobTap final : public Tap {
   Output& out_;
 };
 
-const Array* find(const SafetensorsFile& file, const std::string& name) {
-  for (const std::string& key : {name, "in/" + name}) {
-    const auto it = file.tensors.find(key);
-    if (it != file.tensors.end()) return &it->second;
-  }
-  return nullptr;
-}
+// The tensors of the input file, as tensors that live as long as this.
+class Input {
+ public:
+  explicit Input(const std::string& path) : path_(path), file_(read_safetensors(path)) {}
 
-std::vector<int32_t> tokens_from(const Array& a, const std::string& what) {
-  require(a.shape.size() == 2, "{} must be (batch, n), came {}", what, a.shape_str());
-  std::vector<int32_t> out;
-  for (const int64_t t : a.to_i64()) {
-    require(t >= INT32_MIN && t <= INT32_MAX, "{}: {} does not fit 32 bits", what, t);
-    out.push_back(static_cast<int32_t>(t));
+  const Array* find(const std::string& name) const {
+    for (const std::string& key : {name, "in/" + name}) {
+      const auto it = file_.tensors.find(key);
+      if (it != file_.tensors.end()) return &it->second;
+    }
+    return nullptr;
   }
+  const Array& at(const std::string& name) const {
+    const Array* found = find(name);
+    require(found != nullptr, "{} holds no tensor '{}' (nor 'in/{}')", path_, name, name);
+    return *found;
+  }
+  Tensor tokens(const std::string& name) {
+    const Array& a = at(name);
+    require(a.shape.size() == 2, "{} must be (batch, n), came {}", name, a.shape_str());
+    std::vector<int32_t>& out = whole_.emplace_back();
+    for (const int64_t t : a.to_i64()) {
+      require(t >= INT32_MIN && t <= INT32_MAX, "{}: {} does not fit 32 bits", name, t);
+      out.push_back(static_cast<int32_t>(t));
+    }
+    return {out.data(), {a.shape[0], a.shape[1]}, Dtype::i32};
+  }
+  Tensor numbers(const std::string& name, std::size_t rank) {
+    const Array& a = at(name);
+    require(a.shape.size() == rank, "{} must have {} dimensions, came {}", name, rank, a.shape_str());
+    std::vector<float>& out = real_.emplace_back(a.to_f32());
+    const Shape shape =
+        rank == 4 ? Shape{a.shape[0], a.shape[1], a.shape[2], a.shape[3]} : Shape{a.shape[0], a.shape[1]};
+    return {out.data(), shape, Dtype::f32};
+  }
+  // Soft targets (b, classes) as they are, or labels (b).
+  Tensor targets(int64_t classes) {
+    if (find("targets")) return numbers("targets", 2);
+    const Array& a = at("labels");
+    require(a.shape.size() == 1, "labels must be (batch), came {}", a.shape_str());
+    std::vector<float>& out = real_.emplace_back(static_cast<std::size_t>(a.numel() * classes), 0.0F);
+    std::size_t row = 0;
+    for (const int64_t label : a.to_i64()) {
+      require(label >= 0 && label < classes, "label {} lies outside the {} classes of the model", label, classes);
+      out[row + static_cast<std::size_t>(label)] = 1;
+      row += static_cast<std::size_t>(classes);
+    }
+    return {out.data(), {a.shape[0], classes}, Dtype::f32};
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  SafetensorsFile file_;
+  std::deque<std::vector<int32_t>> whole_;
+  std::deque<std::vector<float>> real_;
+};
+
+// A copy of pixels that the run differentiates, in its real dtype.
+Tensor followed(Run& run, const Tensor& pixels) {
+  const Tensor out = run.make(pixels.shape);
+  const float* from = pixels.as<float>();
+  if (out.dtype == Dtype::f32)
+    std::copy_n(from, pixels.numel(), out.as<float>());
+  else
+    visit_ref(out.dtype, [&](auto zero) { std::copy_n(from, pixels.numel(), out.as<decltype(zero)>()); });
+  if (run.recording()) run.keep_grad(out);
   return out;
 }
 
-void add_gradients(const Options& o, LanguageModel& model, Output& out) {
-  for (const Param& p : model.store().all()) {
-    const std::string official = o.official ? official_name(model.config().family, p.name) : "";
-    if (p.has_grad) out.add("grad/" + (official.empty() ? p.name : official), p.grad);
+class Forward {
+ public:
+  Forward(const Options& o, Model& model, Input& input, Output& out)
+      : o_(o), model_(model), input_(input), out_(out), tap_(o.taps, out) {}
+
+  void text(LanguageModel& model) {
+    const bool lossy = input_.find("targets") != nullptr;
+    const Tensor tokens = input_.tokens("tokens");
+    look(lossy, [&](Run& run) { out_.add("logits", model.logits(run, tokens)); });
+    if (!lossy) return no_loss("targets");
+    const Tensor targets = input_.tokens("targets");
+    require(targets.shape == tokens.shape, "targets must be {} like the tokens, came {}", tokens.shape.str(),
+            targets.shape.str());
+    learn([&](Run& run) { return model.loss(run, tokens, targets).loss; });
   }
-}
+
+  void images(VisionModel& model) {
+    const bool lossy = input_.find("targets") || input_.find("labels");
+    const Tensor pixels = input_.numbers("images", 4);
+    const bool head = model.config().image.classes > 0;
+    look(lossy, [&](Run& run) {
+      out_.add(head ? "logits" : "features", head ? model.logits(run, pixels) : model.features(run, pixels));
+    });
+    if (!lossy) return no_loss("labels");
+    const Tensor targets = input_.targets(model.config().image.classes);
+    learn([&](Run& run) {
+      images_ = followed(run, pixels);
+      return model.loss(run, images_, targets).loss;
+    });
+  }
+
+  void autoencoder(MaeModel& model) {
+    const Tensor pixels = input_.numbers("images", 4), noise = input_.numbers("noise", 2);
+    look(true, [&](Run& run) {
+      const MaeOutput out = model.forward(run, pixels, noise);
+      out_.add("pred", out.pred);
+      out_.add("mask", out.mask);
+      const ImageConfig& image = model.config().image;
+      const PatchArgs cut{image.patch, image.patch_columns(), PatchOrder::row_column_channel};
+      const Shape& s = pixels.shape;
+      out_.add("reconstruction", unpatches(run, out.pred, s[1], s[2], s[3], cut));
+      out_.add("pictures", model.pictures(run, pixels, out));
+    });
+    learn([&](Run& run) {
+      images_ = followed(run, pixels);
+      return model.forward(run, images_, noise).loss;
+    });
+  }
+
+ private:
+  void no_loss(const char* name) const {
+    require(!o_.grad, "--grad needs a loss, and {} holds no tensor '{}'", input_.path(), name);
+  }
+  template <class F> void look(bool a_loss_follows, F&& f) {
+    Run run(model_.device(), {.trace = o_.trace && !a_loss_follows, .tap = o_.taps.empty() ? nullptr : &tap_});
+    f(run);
+    if (run.options().trace) print_trace(run);
+  }
+  template <class F> void learn(F&& f) {
+    if (o_.grad) model_.store().allocate_grads();
+    Run run(model_.device(), {.record = o_.grad, .trace = o_.trace});
+    const Tensor loss = f(run);
+    out_.add_scalar("loss", loss);
+    if (o_.grad) {
+      run.backward(loss);
+      add_gradients(run);
+    }
+    if (o_.trace) print_trace(run);
+  }
+  void add_gradients(Run& run) {
+    for (const Param& p : model_.store().all()) {
+      if (!p.has_grad) continue;
+      const std::string official = o_.official ? official_name(model_.config().family, p.name) : "";
+      if (official.empty())
+        out_.add("grad/" + p.name, p.grad);
+      else
+        out_.add_official(model_.config(), official, p);
+    }
+    if (images_) out_.add("grad_in/images", run.grad_of(images_));
+  }
+
+  const Options& o_;
+  Model& model_;
+  Input& input_;
+  Output& out_;
+  GlobTap tap_;
+  Tensor images_;  // of the run that learns
+};
 
 void run(const Options& o) {
   Device device(o.device_options(o.dtype));
-  const auto model = load_language_model(device, o.model);
-  const SafetensorsFile file = read_safetensors(o.in);
-  const Array *tokens = find(file, "tokens"), *targets = find(file, "targets");
-  require(tokens != nullptr, "{} holds no tensor 'tokens' (nor 'in/tokens')", o.in);
-  require(!o.grad || targets != nullptr, "--grad needs a loss, and {} holds no tensor 'targets'", o.in);
-  std::vector<int32_t> input = tokens_from(*tokens, "tokens"), wanted;
-  const Shape shape{tokens->shape[0], tokens->shape[1]};
-  const Tensor in{input.data(), shape, Dtype::i32};
+  const auto model = load_model(device, o.model);
+  Input input(o.in);
   Output out;
-  GlobTap tap(o.taps, out);
-  {
-    Run run(device, {.trace = o.trace && !targets, .tap = o.taps.empty() ? nullptr : &tap});
-    out.add("logits", model->logits(run, in));
-    if (o.trace && !targets) print_trace(run);
-  }
-  if (targets) {
-    wanted = tokens_from(*targets, "targets");
-    require(targets->shape == tokens->shape, "targets must be {} like the tokens, came {}", tokens->shape_str(),
-            targets->shape_str());
-    if (o.grad) model->store().allocate_grads();
-    Run run(device, {.record = o.grad, .trace = o.trace});
-    const CrossEntropy loss = model->loss(run, in, {wanted.data(), shape, Dtype::i32});
-    out.add_scalar("loss", loss.loss);
-    if (o.grad) {
-      run.backward(loss.loss);
-      add_gradients(o, *model, out);
-    }
-    if (o.trace) print_trace(run);
-  }
+  Forward forward(o, *model, input, out);
+  if (auto* text = dynamic_cast<LanguageModel*>(model.get()))
+    forward.text(*text);
+  else if (auto* images = dynamic_cast<VisionModel*>(model.get()))
+    forward.images(*images);
+  else
+    forward.autoencoder(dynamic_cast<MaeModel&>(*model));
   out.write(o.out);
   if (!o.json) {
     fmt::print("{} tensors in {}\n", out.tensors().size(), o.out);
@@ -122,16 +247,23 @@ void run(const Options& o) {
 void add_forward(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = add_command(
-      app, "forward", "run a model on tokens from a file; write logits, loss, inner values, gradients",
+      app, "forward", "run a model on a batch from a file; write logits, loss, inner values, gradients",
       "crate forward out/m --in batch.safetensors --out result.safetensors --taps 'blocks.*.ista.code' --grad", *o);
   c->add_option("model", o->model, "model directory")->required();
-  c->add_option("--in", o->in, "safetensors with `tokens` I32/I64 (b, n) and, for a loss, `targets` (-1: not counted)")
+  c->add_option(
+       "--in", o->in,
+       "safetensors with `tokens` I32/I64 (b, n) and, for a loss, `targets` (-1: not counted); for images `images` "
+       "(b, c, h, w), normalised, and `labels` (b) or soft `targets` (b, classes); auto-encoders: `images` and "
+       "`noise` (b, patches)")
       ->required();
-  c->add_option("--out", o->out, "safetensors to write: logits, loss, tap/<site>, grad/<name>; F64 with --device ref")
+  c->add_option("--out", o->out,
+                "safetensors to write: logits, loss, tap/<site>, grad/<name>, grad_in/images; pred, mask, "
+                "reconstruction, pictures; F64 "
+                "with --device ref")
       ->required();
   c->add_option("--taps", o->taps, "sites to write, as a glob: 'blocks.*.mssa.pattern'");
   c->add_flag("--grad", o->grad, "also the gradient of the loss for every parameter");
-  c->add_flag("--official-names", o->official, "gradients under the authors' names");
+  c->add_flag("--official-names", o->official, "gradients under the authors' names, in their layouts");
   c->add_flag("--trace", o->trace, "print every operator: shape, time, flops, bytes");
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
   c->callback([o] { run(*o); });

@@ -38,11 +38,13 @@ nlohmann::json explain_tokens(const Options& o, LanguageModel& model, const Toke
   std::vector<int32_t> all = tokenizer.encode(o.prompt);
   if (all.empty()) all.push_back(tokenizer.separator());
   const auto context = static_cast<std::ptrdiff_t>(model.config().context);
+  const auto index = index_of(o.model, "");
   for (const int32_t token : result.tokens) {
     const auto length = std::min<std::ptrdiff_t>(context, std::ssize(all));
     const LanguageSubject subject(model, {all.end() - length, all.end()});
     const Walk walk(subject, {{.score = token}});
-    const Labels labels = labels_of(tokenizer, {all.end() - length, all.end()});
+    Labels labels = labels_of(tokenizer, {all.end() - length, all.end()});
+    name_atoms(labels, index.get(), model.config().family);
     const Explanation e = explain(walk, 0);
     out.push_back(summary_of(e, labels, model.config().family));
     if (!o.json) fmt::print("{}\n", line_of(e, labels));

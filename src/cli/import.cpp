@@ -53,9 +53,9 @@ void add_import(CLI::App& app) {
   CLI::App* c = add_command(app, "import", "read a checkpoint of the authors' code",
                             "crate import ckpt.pth --family crate-lm --config n_head=12 -o out/crate-lm", *o);
   c->add_option("source", o->source, ".safetensors, .pth, .pt or .pth.tar")->required();
-  c->add_option("--family", o->family, "crate-gpt, crate-lm, gpt2 or gpt-relu")->required();
+  c->add_option("--family", o->family, family_names())->required();
   c->add_option("--config", o->config,
-                "n_head=12, eta=0.1, ... as the authors spell them, or a JSON file (repeatable)");
+                "n_head=12 (images: heads=12), eta=0.1, ... as the authors spell them, or a JSON file (repeatable)");
   c->add_option("--tokenizer", o->tokenizer, "a tokenizer.json or a folder to keep with the model");
   c->add_option("-o,--out", o->out, "model directory to write")->required();
   c->callback([o] { run(*o); });

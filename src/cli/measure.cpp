@@ -137,9 +137,8 @@ void add_measure(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c->add_option("--resize", o->measure.resize,
-                "images: short side before the middle is cut out, 256 for ImageNet; 0: what just covers the input")
-      ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+                "images: the short side before the middle is cut out; -1: by the model's size")
+      ->capture_default_str();
   c->add_option("--plot", o->plot, "write the figure here (SVG): R^c and non-zero codes against the layer");
   c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
   c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");

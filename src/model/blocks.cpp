@@ -50,12 +50,12 @@ Tensor Blocks::heads(Run& run, const std::string& at, const Tensor& coords, Toke
               .site = {at}});
 }
 
-Tensor Blocks::attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* cache) const {
+Tensor Blocks::attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* cache, const Join& join) const {
   const bool white = is_white_box(config_.family);
   const std::string at = name(i) + (white ? "mssa." : "mha.");
   const Site site{at};
-  const Tensor x = norm(run, name(i) + "norm1", z, config_.norm_eps);
-  run.see({name(i)}, "norm1.out", x);
+  const Tensor x = norm(run, name(i) + join.norm, z, config_.norm_eps);
+  run.see({name(i) + join.norm + "."}, "out", x);
   const Tensor coords = linear(
       run, x, {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))), .bias = optional(run, at + "qkv_bias")});
   run.see(site, "coords", coords);
@@ -63,13 +63,13 @@ Tensor Blocks::attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* 
   run.see(site, "heads", sums);
   const std::string gamma = name(i) + "gamma1";
   const bool product = config_.attention_output();
-  const bool apart = !product || config_.dropout > 0 || store_.has(gamma) || run.wants(site, "out");
+  const bool apart = !product || join.sign != 1 || config_.dropout > 0 || store_.has(gamma) || run.wants(site, "out");
   const Tensor weight = product ? run.param(store_.at(at + "w")) : Tensor{}, bias = optional(run, at + "w_bias");
   if (!apart) return linear(run, sums, {.weight = weight, .bias = bias, .residual = z});
   Tensor out = product ? linear(run, sums, {.weight = weight, .bias = bias}) : sums;
   out = dropout(run, out, {.p = config_.dropout, .site = static_cast<uint64_t>(2 * i + 1)});
   run.see(site, "out", out);
-  const Tensor scale = store_.has(gamma) ? run.param(store_.at(gamma)) : run.constant({config_.dim}, 1.0);
+  const Tensor scale = store_.has(gamma) ? run.param(store_.at(gamma)) : run.constant({config_.dim}, join.sign);
   return scale_add(run, out, scale, z);
 }
 
@@ -125,9 +125,22 @@ Tensor Blocks::second_half(Run& run, int64_t i, const Tensor& z) const {
 Tensor Blocks::block(Run& run, int64_t i, const Tensor& z, TokenCache* cache) const {
   const Site site{name(i)};
   run.see(site, "z_pre", z);
-  const Tensor mid = attention_half(run, i, z, cache);
+  const Tensor mid = attention_half(run, i, z, cache, {});
   run.see(site, "z_mid", mid);
   const Tensor post = second_half(run, i, mid);
+  run.see(site, "z_post", post);
+  return post;
+}
+
+Tensor Blocks::mirrored_block(Run& run, int64_t i, const Tensor& z) const {
+  const Site site{name(i)};
+  run.see(site, "z_pre", z);
+  const Tensor x = norm(run, name(i) + "norm1", z, config_.norm_eps);
+  run.see(site, "norm1.out", x);
+  const Tensor mid = linear(run, x, {.weight = run.param(store_.at(name(i) + "linear"))});
+  run.see(site, "linear.out", mid);
+  run.see(site, "z_mid", mid);
+  const Tensor post = attention_half(run, i, mid, nullptr, {.norm = "norm2", .sign = -1});
   run.see(site, "z_post", post);
   return post;
 }

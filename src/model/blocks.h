@@ -10,7 +10,10 @@
 //   {i}.z_mid, .norm2.out             stream after the attention half, after the second norm
 //   {i}.ista.pre|code0|code|out       last argument of relu; first and last code; what the half gives
 //   {i}.z_post                        stream after the block
-// Twins have mha.* (coords = q|k|v) and mlp.hidden|out. All may be edited when the run does not record.
+// The decoder of crate-mae has mirrored blocks (Pai et al. 2024), the way of the encoder's in reverse:
+//   z_mid  = L norm1(z)      z_post = z_mid - W mssa(U norm2(z_mid))
+// with {i}.linear.out (z_mid itself) before z_mid. Twins have mha.* (coords = q|k|v) and mlp.hidden|out. All may be
+// edited when the run does not record.
 #pragma once
 #include <string>
 
@@ -30,6 +33,9 @@ class Blocks {
   /// Block i on the stream z (b, n, d). With a cache, z holds only the tokens after those in it.
   Tensor block(Run& run, int64_t i, const Tensor& z, TokenCache* cache = nullptr) const;
 
+  /// Mirrored block i.
+  Tensor mirrored_block(Run& run, int64_t i, const Tensor& z) const;
+
   /// The second half of block i alone, on rows of z_mid (.., d), each for itself.
   Tensor second_half(Run& run, int64_t i, const Tensor& z) const;
 
@@ -40,7 +46,11 @@ class Blocks {
 
  private:
   std::string name(int64_t i) const { return fmt::format("{}{}.", prefix_, i); }
-  Tensor attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* cache) const;
+  struct Join {
+    const char* norm = "norm1";
+    double sign = 1;  // of what is added to the stream
+  };
+  Tensor attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* cache, const Join& join) const;
   Tensor heads(Run& run, const std::string& at, const Tensor& coords, TokenCache* cache) const;
   Tensor transform(Run& run, int64_t i, const Tensor& v, const Tensor& residual) const;
   Tensor step_or_threshold(Run& run, const std::string& name, double fixed) const;

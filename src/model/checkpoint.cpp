@@ -100,4 +100,8 @@ std::unique_ptr<VisionModel> load_vision_model(Device& device, const std::string
   return as_vision_model(load_model(device, folder), folder);
 }
 
+std::unique_ptr<MaeModel> load_mae_model(Device& device, const std::string& folder) {
+  return as_mae_model(load_model(device, folder), folder);
+}
+
 }  // namespace crate

@@ -21,6 +21,7 @@ std::unique_ptr<Model> load_model(Device& device, const std::string& folder);
 // Throw also when the directory holds a model of another kind.
 std::unique_ptr<LanguageModel> load_language_model(Device& device, const std::string& folder);
 std::unique_ptr<VisionModel> load_vision_model(Device& device, const std::string& folder);
+std::unique_ptr<MaeModel> load_mae_model(Device& device, const std::string& folder);
 ModelConfig load_config(const std::string& folder);
 
 /// Throws Error unless the arrays are exactly the parameters of such a model, by names and shapes.

@@ -65,6 +65,7 @@ template <class Image, class Visit> void for_each_image_field(Image& c, Visit&& 
   visit("class_token", c.class_token);
   visit("pooling", c.pooling);
   visit("positions", c.positions);
+  visit("patch_norm", c.patch_norm);
   visit("mean", c.mean);
   visit("std", c.std);
   visit("mask_ratio", c.mask_ratio);
@@ -113,6 +114,7 @@ void choose_family(ModelConfig& c, Family family) {
   c.lambda = {family == Family::crate_mae ? 0.5 : 0.1};
   c.untied_dictionary = c.ista_residual = alpha;
   c.image.positions = is_autoencoder(family) ? Positions::sincos : Positions::learned;
+  c.image.patch_norm = family == Family::crate;
   if (is_autoencoder(family)) c.image.classes = 0;
 }
 
@@ -189,6 +191,7 @@ void check_image(const ImageConfig& c, bool autoencoder) {
 std::optional<Family> find_family(std::string_view name) {
   std::string plain(name);
   std::replace(plain.begin(), plain.end(), '_', '-');
+  if (plain == "crate-vision") return Family::crate;  // to tell it from the models of text
   for (const Family family : families) {
     if (plain == name_of(family)) return family;
   }
@@ -260,6 +263,23 @@ int ModelConfig::steps() const {
 double ModelConfig::eta_of(int64_t layer) const { return per_layer(eta, layer); }
 double ModelConfig::lambda_of(int64_t layer) const { return per_layer(lambda, layer); }
 
+ModelConfig decoder_of(const ModelConfig& config) {
+  ModelConfig decoder = config;
+  if (config.image.decoder_dim > 0) decoder.dim = config.image.decoder_dim;
+  if (config.image.decoder_heads > 0) decoder.heads = config.image.decoder_heads;
+  if (config.image.decoder_layers > 0) decoder.layers = config.image.decoder_layers;
+  decoder.head_width = decoder.atoms = 0;
+  return decoder;
+}
+
+ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes) {
+  require(is_autoencoder(autoencoder.family), "[config] a {} is no auto-encoder", name_of(autoencoder.family));
+  ModelConfig c = autoencoder;
+  c.family = autoencoder.family == Family::crate_mae ? Family::crate : Family::vit;
+  c.image.classes = classes;
+  return c;
+}
+
 ModelConfig config_of(Family family) {
   ModelConfig config;
   choose_family(config, family);
@@ -297,6 +317,17 @@ void ModelConfig::validate() const {
   if (!is_image(family)) return;
   require(!rotary && !shift, "[config] rotary and shift belong to models of text, not {}", name_of(family));
   check_image(image, is_autoencoder(family));
+  require(!image.patch_norm || family == Family::crate, "[config] image.patch_norm belongs to crate, not {}",
+          name_of(family));
+  require(image.positions != Positions::sincos || dim % 4 == 0,
+          "[config] sincos positions need a dim that is a multiple of 4, came {}", dim);
+  if (!is_autoencoder(family)) return;
+  const ModelConfig decoder = decoder_of(*this);
+  require(decoder.dim == dim || family != Family::crate_mae,
+          "[config] the decoder of a crate-mae mirrors its encoder: image.decoder_dim must be {}", dim);
+  require(decoder.dim % decoder.heads == 0 && decoder.dim % 4 == 0,
+          "[config] image.decoder_dim {} must be a multiple of 4 and of image.decoder_heads {}", decoder.dim,
+          decoder.heads);
 }
 
 std::string to_json(const ModelConfig& config) {

@@ -35,6 +35,7 @@ struct ImageConfig {
   bool class_token = true;
   Pooling pooling = Pooling::cls;
   Positions positions = Positions::learned;
+  bool patch_norm = true;                            // crate: patches are normed before and after their product
   std::vector<double> mean = {0.485, 0.456, 0.406};  // of the input's channels, before it reaches the model
   std::vector<double> std = {0.229, 0.224, 0.225};
 
@@ -51,6 +52,8 @@ struct ImageConfig {
   int64_t columns() const { return width / patch_columns(); }
   int64_t patches() const { return rows() * columns(); }
   int64_t tokens() const { return patches() + (class_token ? 1 : 0); }
+  /// Patches of n that an auto-encoder does not mask.
+  int64_t kept(int64_t n) const { return static_cast<int64_t>(static_cast<double>(n) * (1 - mask_ratio)); }
 };
 
 struct ModelConfig {
@@ -107,6 +110,11 @@ struct ModelConfig {
   /// Throws Error naming the field that does not fit.
   void validate() const;
 };
+
+/// The decoder of an auto-encoder as a stack of blocks: its width, heads and layers in place of the encoder's.
+ModelConfig decoder_of(const ModelConfig& config);
+/// The classifier whose embedding and blocks are those of this auto-encoder's encoder: the same names and shapes.
+ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes);
 
 /// A configuration of this family with what its authors chose where families differ: eps, thresholds, options.
 ModelConfig config_of(Family family);

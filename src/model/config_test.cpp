@@ -64,6 +64,14 @@ TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
       {R"({"family": "crate-lm", "atoms": -1})", "atoms must lie in"},
       {R"({"family": "crate-lm", "lambda_per_atom": true})", "needs learn_lambda"},
       {R"({"family": "crate-gpt", "untied_dictionary": true})", "belongs to crate-lm"},
+      {R"({"family": "crate", "image": {"height": 225}})", "225 x 224, must be a whole number of patches"},
+      {R"({"family": "crate", "image": {"pooling": "max"}})", "expected one of cls, mean"},
+      {R"({"family": "crate", "image": {"side": 3}})", "unknown key 'image.side'"},
+      {R"({"family": "crate", "image": {"class_token": false}})", "pooling cls needs image.class_token"},
+      {R"({"family": "crate", "rotary": true})", "belong to models of text"},
+      {R"({"family": "crate", "image": {"channels": 2}})", "image.mean must hold 1 or 2 numbers"},
+      {R"({"family": "crate-mae", "image": {"decoder_dim": 64}})", "mirrors its encoder"},
+      {R"({"family": "vit", "dim": 150, "heads": 3, "image": {"positions": "sincos"}})", "multiple of 4"},
       {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2, gpt-relu and vit"}};
   for (const auto& [json, expected] : cases)
     EXPECT_NE(refusal_of(json).find(expected), std::string::npos) << json << " gave: " << refusal_of(json);
@@ -98,6 +106,31 @@ TEST(Presets, HaveTheSizesOfThePapers) {
   EXPECT_EQ(count_parameters(preset("gpt2-large")).all, 774030080);
 }
 
+// arXiv 2306.01129 and, with patches of 8 and the head of ImageNet-21K, 2308.16271; timm's ViT; 2405.20299 as counted
+// from the released code; ViT-MAE as released.
+TEST(Presets, OfImagesHaveTheSizesOfThePapers) {
+  const std::vector<std::pair<const char*, double>> millions = {
+      {"crate-t", 6.09},          {"crate-s", 13.12},        {"crate-b", 22.80},         {"crate-l", 77.64},
+      {"crate-t8-21k", 5.74},     {"crate-s8-21k", 14.12},   {"crate-b8-21k", 38.83},    {"vit-t", 5.72},
+      {"vit-s", 22.05},           {"vit-b", 86.57},          {"crate-alpha-ti16", 4.8},  {"crate-alpha-s16", 41.0},
+      {"crate-alpha-b32", 74.0},  {"crate-alpha-b16", 72.3}, {"crate-alpha-b8", 72.3},   {"crate-alpha-l32", 256.0},
+      {"crate-alpha-l14", 253.7}, {"crate-alpha-l8", 253.8}, {"crate-alpha-h14", 526.8}, {"vit-mae-b", 111.91}};
+  for (const auto& [name, expected] : millions) {
+    const bool coarse = std::string(name).starts_with("crate-alpha");  // told to one place
+    EXPECT_NEAR(1e-6 * static_cast<double>(count_parameters(preset(name)).all), expected, coarse ? 0.05 : 0.005)
+        << name;
+  }
+  EXPECT_EQ(count_parameters(preset("crate-b")).all, 22796008);
+  EXPECT_EQ(count_parameters(preset("vit-s")).all, 22050664);
+  EXPECT_EQ(count_parameters(preset("vit-b")).all, 86567656);
+  // The published counts of the auto-encoders hold a second position table and an idle product.
+  for (const auto& [name, expected] : {std::pair{"crate-mae-s", 25.4}, std::pair{"crate-mae-b", 44.6}}) {
+    const ModelConfig c = preset(name);
+    const int64_t idle = c.image.tokens() * c.dim + c.dim * c.dim + c.dim;
+    EXPECT_NEAR(1e-6 * static_cast<double>(count_parameters(c).all + idle), expected, 0.05) << name;
+  }
+}
+
 TEST(Presets, BlocksHaveTheCountedParameters) {
   const auto per_layer = [](const char* name) {
     ModelConfig c = preset(name);
@@ -110,6 +143,9 @@ TEST(Presets, BlocksHaveTheCountedParameters) {
   EXPECT_EQ(per_layer("crate-gpt-base"), 3 * d * d + 5 * d);
   EXPECT_EQ(per_layer("gpt2-base"), 12 * d * d + 13 * d);
   EXPECT_EQ(per_layer("gpt-relu-12l"), 12 * d * d + 2 * d);  // without biases
+  EXPECT_EQ(per_layer("crate-b"), 3 * d * d + 5 * d);
+  EXPECT_EQ(per_layer("crate-alpha-b16"), 10 * d * d + 4 * d);
+  EXPECT_EQ(per_layer("vit-b"), 12 * d * d + 13 * d);
 }
 
 TEST(Presets, AreValidAndKnownByName) {

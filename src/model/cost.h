@@ -7,14 +7,14 @@ namespace crate {
 
 struct ModelCost {
   Cost forward;   // with the head and the loss
-  Cost backward;  // besides the forward; the head's part of it is done there
+  Cost backward;  // besides the forward; the head's part of it is done there in models of text
 };
 
-/// One batch of `rows` sequences of n tokens. The same numbers as Run::forward_cost() and backward_cost() of a recorded
-/// run, without running anything.
+/// One batch of `rows` sequences of n tokens, or of `rows` images of the model's size (n is not read). The same numbers
+/// as Run::forward_cost() and backward_cost() of a recorded run, without running anything.
 ModelCost training_cost(const ModelConfig& config, int64_t rows, int64_t n);
 
-/// One forward up to the logits of every position, nothing recorded.
+/// One forward up to the logits of every position or image, nothing recorded. Auto-encoders: up to the loss.
 Cost forward_cost(const ModelConfig& config, int64_t rows, int64_t n);
 
 /// The next token of one sequence with `used` tokens in the cache: all weights are read once, and the cache.

@@ -44,6 +44,37 @@ TEST(ModelCost, IsWhatRunsCount) {
   }
 }
 
+TEST(ModelCost, IsWhatRunsOnImagesCount) {
+  for (const ModelCase& c : small_image_models()) {
+    Device device;
+    const auto model = make_model(device, c.config);
+    model->init(1);
+    model->store().allocate_grads();
+    PixelBatch batch(c.config, 3, 0, 1);
+    crate::Run run(device, {.record = true, .train = true});
+    auto* classifier = dynamic_cast<VisionModel*>(model.get());
+    auto* autoencoder = dynamic_cast<MaeModel*>(model.get());
+    run.backward(classifier ? classifier->loss(run, batch.images(), batch.targets()).loss
+                            : autoencoder->forward(run, batch.images(), batch.noise()).loss);
+    const ModelCost told = training_cost(c.config, 3, 0);
+    expect_same(told.forward, run.forward_cost(), c.name + " forward");
+    expect_same(told.backward, run.backward_cost(), c.name + " backward");
+    crate::Run reading(device);
+    if (classifier)
+      static_cast<void>(classifier->logits(reading, batch.images()));
+    else
+      static_cast<void>(autoencoder->forward(reading, batch.images(), batch.noise()));
+    expect_same(forward_cost(c.config, 3, 0), reading.forward_cost(), c.name + " logits");
+  }
+}
+
+// Published operation counts of CRATE at 224 x 224, attention and ista alone (two products): 12.6 G for B, 43.3 G for
+// L.
+TEST(ModelCost, LiesNearThePublishedCountsOfCrate) {
+  EXPECT_NEAR(forward_cost(preset("crate-b"), 1, 0).flops, 12.6e9, 0.4e9);
+  EXPECT_NEAR(forward_cost(preset("crate-l"), 1, 0).flops, 43.3e9, 1e9);
+}
+
 // 6 operations a weight and token, and 12 d n a token and layer for attention without a causal saving (Kaplan et al.,
 // 2020): for a deep model with a long context the count must lie near, below because of the causal mask.
 TEST(ModelCost, LiesNearTheRuleOfThumb) {

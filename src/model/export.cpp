@@ -1,4 +1,5 @@
 // export: weights of ours under the authors' names, for their code to load.
+#include <algorithm>
 #include <deque>
 #include <nlohmann/json.hpp>
 
@@ -31,8 +32,8 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
   refuse(white && c.steps() != (has_square_code(c.family) ? 1 : 2), "ista_steps");
   if (image) {
     refuse(!c.image.class_token, "image.class_token = false");
-    refuse(c.image.positions != Positions::learned, "image.positions other than learned");
-    refuse(!white && c.image.pooling == Pooling::mean, "image.pooling = mean");
+    refuse(!is_autoencoder(c.family) && c.image.positions != Positions::learned, "image.positions other than learned");
+    refuse(c.image.patch_norm != (c.family == Family::crate), "image.patch_norm = false");
     return options;
   }
   refuse(c.rotary, "rotary");
@@ -42,23 +43,25 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
   return options;
 }
 
-// The numbers of a matrix with `cols` columns, column by column; `buffer` keeps them.
-void transpose(TensorToWrite& t, int64_t cols, std::vector<float>& buffer) {
-  const auto* from = reinterpret_cast<const float*>(t.bytes.data());
-  const std::size_t n = t.bytes.size() / sizeof(float), width = static_cast<std::size_t>(cols), rows = n / width;
-  std::vector<float> to(n);
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < width; ++j) to[j * rows + i] = from[i * width + j];
-  buffer = std::move(to);
-  t.bytes = std::as_bytes(std::span(buffer));
-}
-
 // crate.py registers its causal mask, (1, 1, N, N) of ones below the diagonal, as part of its state.
 std::vector<float> causal_mask(int64_t n) {
   std::vector<float> mask(static_cast<std::size_t>(n * n));
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j <= i; ++j) mask[static_cast<std::size_t>(i * n + j)] = 1;
   return mask;
+}
+
+// What the authors' auto-encoder carries without using it: its code loads no file that lacks them.
+void add_idle(std::vector<TensorToWrite>& tensors, const ModelConfig& c, std::deque<std::vector<float>>& buffers) {
+  const auto positions = std::find_if(tensors.begin(), tensors.end(),
+                                      [](const TensorToWrite& t) { return t.name == "decoder_pos_embed"; });
+  TensorToWrite copy = *positions;
+  copy.name = "pos_embed";
+  tensors.push_back(copy);
+  const auto d = static_cast<std::size_t>(c.dim);
+  const std::vector<float>& zeros = buffers.emplace_back(d * d);
+  tensors.push_back({"decoder_embed.weight", FileDtype::f32, {c.dim, c.dim}, std::as_bytes(std::span(zeros))});
+  tensors.push_back({"decoder_embed.bias", FileDtype::f32, {c.dim}, std::as_bytes(std::span(zeros).first(d))});
 }
 
 }  // namespace
@@ -74,18 +77,25 @@ void export_model(const Model& model, const std::string& path) {
   require(refused.empty(), "this model cannot be written for the authors' {} code, which has no {}", name_of(c.family),
           refused);
   std::deque<std::vector<float>> buffers;
+  std::deque<std::vector<std::byte>> columns;
   std::vector<TensorToWrite> tensors;
   for (const Param& p : model.store().all()) {
-    const std::string name = official_name(c.family, p.name);
+    std::string name = official_name(c.family, p.name);
+    // timm's name of a norm behind the mean
+    if (c.family == Family::vit && c.image.pooling == Pooling::mean && name.starts_with("norm.")) name.insert(0, "fc_");
     require(!name.empty(), "the authors' {} code has no place for {}", name_of(c.family), p.name);
     tensors.push_back(as_f32(name, p.value, buffers.emplace_back()));
     tensors.back().shape = official_shape(c, p.name, p.value.shape);
-    if (layout_of(c.family, p.name) == Layout::transposed) transpose(tensors.back(), p.value.cols(), buffers.back());
+    if (layout_of(c.family, p.name) == Layout::transposed) {
+      columns.push_back(transposed(tensors.back().bytes, p.value.rows(), p.value.cols(), sizeof(float)));
+      tensors.back().bytes = columns.back();
+    }
   }
   if (!is_image(c.family)) {
     tensors.push_back(tensors.front());
     tensors.back().name = "lm_head.weight";
   }
+  if (c.family == Family::crate_mae) add_idle(tensors, c, buffers);
   const std::vector<float> mask = causal_mask(c.family == Family::crate_gpt ? c.context : 0);
   for (int64_t i = 0; i < c.layers && !mask.empty(); ++i) {
     tensors.push_back({fmt::format("transformer.h.{}.attn.bias", i),

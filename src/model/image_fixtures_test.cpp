@@ -174,6 +174,52 @@ TEST_P(ImageFixtures, GradientsWithRecomputation) {
   }
 }
 
+TEST(AttentionMaps, AreThoseOfTheAuthors) {
+  const std::string path = folder + "attention_maps_s.safetensors";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  const SafetensorsFile file = read_safetensors(path);
+  for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {
+    const double tolerance = kind == DeviceKind::ref ? 1e-12 : 1e-5;
+    Device device({.kind = kind});
+    const auto model = as_vision_model(import_model(device, Family::crate, read_official(path)), path);
+    std::vector<float> pixels = file.tensors.at("in/images").to_f32();
+    RecordingTap tap;
+    crate::Run run(device, {.tap = &tap});
+    const Tensor images{pixels.data(), shape_of(file.tensors.at("in/images")), Dtype::f32};
+    EXPECT_LT(relative_error(numbers_of(model->logits(run, images)), file.tensors.at("out/logits").to_f64()),
+              tolerance);
+    for (int layer = 0; layer < 3; ++layer) {
+      const std::string at = std::to_string(layer);
+      EXPECT_LT(relative_error(tap.values.at("blocks." + at + ".mssa.pattern"), file.tensors.at("attn/" + at).to_f64()),
+                tolerance)
+          << layer;
+    }
+  }
+}
+
+// The authors' checkpoints as PyTorch writes them, old and new, whole and in half precision; heads are not in the file.
+TEST(VisionCheckpoints, GiveTheValuesOfTheFixture) {
+  const std::string checkpoints = folder + "checkpoints/";
+  if (!std::filesystem::exists(checkpoints)) GTEST_SKIP() << "no " << checkpoints;
+  Device device;
+  for (const auto& [file, expected] : {std::pair{"crate_vision_zip.pth.tar", "../crate_vision_s"},
+                                       std::pair{"crate_vision_legacy.pth.tar", "../crate_vision_s"},
+                                       std::pair{"crate_vision_torch2_entries.pth", "../crate_vision_s"},
+                                       std::pair{"crate_vision_half.pth", "crate_vision_half.expected"},
+                                       std::pair{"crate_vision_half_legacy.pth", "crate_vision_half.expected"},
+                                       std::pair{"crate_vision_bfloat16.pth", "crate_vision_bfloat16.expected"}}) {
+    OfficialModel source = read_official(checkpoints + file);
+    source.config["heads"] = "4";
+    const auto model = import_model(device, Family::crate, std::move(source));
+    EXPECT_EQ(model->config().image.height, 24) << file;
+    const SafetensorsFile values = read_safetensors(checkpoints + expected + ".safetensors");
+    for (const Param& p : model->store().all()) {
+      const std::string name = "param/" + official_name(Family::crate, p.name);
+      EXPECT_EQ(numbers_of(p.value), values.tensors.at(name).to_f64()) << file << " " << name;
+    }
+  }
+}
+
 constexpr DeviceKind ref = DeviceKind::ref, cpu = DeviceKind::cpu;
 INSTANTIATE_TEST_SUITE_P(All, ImageFixtures,
                          testing::Values(Subject{"crate_vision_s", Family::crate, ref},

@@ -1,6 +1,8 @@
 #include "model/image_tokens.h"
 
+#include "model/sincos.h"
 #include "ops/linear.h"
+#include "ops/resample_positions.h"
 
 namespace crate {
 
@@ -13,9 +15,8 @@ Tensor as_real(Run& run, const Tensor& x) {
 }
 
 PatchArgs patch_args(const ModelConfig& config) {
-  const bool channels_last = config.family == Family::crate;
   return {config.image.patch, config.image.patch_columns(),
-          channels_last ? PatchOrder::row_column_channel : PatchOrder::channel_row_column};
+          config.image.patch_norm ? PatchOrder::row_column_channel : PatchOrder::channel_row_column};
 }
 
 Tensor embedded_patches(Run& run, const ModelConfig& config, ParameterStore& store, const Blocks& blocks,
@@ -23,21 +24,30 @@ Tensor embedded_patches(Run& run, const ModelConfig& config, ParameterStore& sto
   require(images.shape.rank() == 4 && images.shape[1] == config.image.channels,
           "[model] images must be (b, {}, height, width), came {}", config.image.channels, images.shape.str());
   Tensor x = patches(run, as_real(run, images), patch_args(config));
-  if (config.family == Family::crate) x = blocks.norm(run, "embed.patch_norm", x, config.norm_eps);
+  if (config.image.patch_norm) x = blocks.norm(run, "embed.patch_norm", x, config.norm_eps);
   x = linear(run, x, {.weight = run.param(store.at("embed.patch")), .bias = blocks.optional(run, "embed.patch_bias")});
-  if (config.family == Family::crate) x = blocks.norm(run, "embed.norm", x, config.norm_eps);
+  if (config.image.patch_norm) x = blocks.norm(run, "embed.norm", x, config.norm_eps);
   run.see({"embed."}, "patches", x);
   return x;
 }
 
-Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, int64_t height, int64_t width) {
-  if (config.image.positions == Positions::none) return {};
-  Param& table = store.at("embed.pos");
-  const Tensor own = config.image.positions == Positions::learned ? run.param(table) : table.value;
-  require(height == config.image.height && width == config.image.width,
-          "[model] this model reads images of {} x {}, came {} x {}", config.image.height, config.image.width, height,
-          width);
-  return own;
+Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, int64_t height, int64_t width,
+                     const std::string& name) {
+  const ImageConfig& image = config.image;
+  if (image.positions == Positions::none) return {};
+  const Grid own{image.rows(), image.columns()};
+  const Grid wanted{height / image.patch, width / image.patch_columns()};
+  Param& table = store.at(name);
+  if (image.positions == Positions::learned) {
+    const Tensor positions = run.param(table);
+    if (own == wanted) return positions;
+    return resample_positions(run, positions, {.from = own, .to = wanted, .before = image.class_token ? 1 : 0});
+  }
+  if (own == wanted) return table.value;
+  const int64_t before = image.class_token ? 1 : 0;
+  const Tensor positions = run.constant({before + wanted.rows * wanted.columns, table.value.cols()}, 0);
+  write_sincos(positions, wanted.rows, wanted.columns);
+  return positions;
 }
 
 }  // namespace crate

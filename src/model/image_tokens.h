@@ -16,8 +16,9 @@ PatchArgs patch_args(const ModelConfig& config);
 Tensor embedded_patches(Run& run, const ModelConfig& config, ParameterStore& store, const Blocks& blocks,
                         const Tensor& images);
 
-/// The position table for images of this height and width: the model's, resampled when its grid is another one; empty
-/// when the model has none.
-Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, int64_t height, int64_t width);
+/// The positions (`name`: embed.pos or decoder.pos) for images of this height and width: the model's, or for another
+/// grid than its own the learned ones resampled, the fixed ones from their formula; empty when the model has none.
+Tensor positions_for(Run& run, const ModelConfig& config, ParameterStore& store, int64_t height, int64_t width,
+                     const std::string& name = "embed.pos");
 
 }  // namespace crate

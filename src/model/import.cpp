@@ -23,8 +23,7 @@ void read_what_it_says(OfficialModel& source, const std::string& plain) {
   const json said = json::parse(plain, nullptr, false);
   if (!said.is_object()) return;
   if (said.contains("family") && said["family"].is_string()) {
-    std::string family = said["family"].get<std::string>();
-    if (family == "crate_vision") family = name_of(Family::crate);
+    const std::string family = said["family"].get<std::string>();
     if (is_family(family)) source.family = family;
   }
   json config = said.contains("model_args") ? said["model_args"] : json();
@@ -72,6 +71,24 @@ void settle_head(OfficialModel& source) {
   source.notes.push_back(fmt::format("{} differs from {}: the head was imported untied", lm_head, wte));
 }
 
+// The authors' auto-encoder carries parameters that take no part: a second position table and a product.
+void drop_idle(OfficialModel& source) {
+  for (const char* name : {"pos_embed", "decoder_embed.weight", "decoder_embed.bias"}) {
+    if (source.tensors.erase(name) > 0) source.notes.push_back(fmt::format("{} takes no part: left out", name));
+  }
+}
+
+// timm calls the last norm of a ViT by another name when it pools the mean.
+void settle_pooling(OfficialModel& source) {
+  for (const char* part : {".weight", ".bias"}) {
+    auto node = source.tensors.extract(std::string("fc_norm") + part);
+    if (node.empty()) continue;
+    node.key() = std::string("norm") + part;
+    require(source.tensors.insert(std::move(node)).inserted, "{} holds both norm and fc_norm", source.path);
+    source.config.try_emplace("pool", "\"mean\"");
+  }
+}
+
 void rename(OfficialModel& source, Family family) {
   ArrayMap renamed;
   std::vector<std::string> strangers;
@@ -102,20 +119,13 @@ void check_complete(const OfficialModel& source, const ModelConfig& config) {
   require(wrong.empty(), "{}: {}", source.path, listed(wrong));
 }
 
-Array transposed(const Array& a) {
-  const std::vector<float> from = a.to_f32();
-  const auto rows = static_cast<std::size_t>(a.shape[0]), cols = static_cast<std::size_t>(a.shape[1]);
-  std::vector<float> to(from.size());
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < cols; ++j) to[j * rows + i] = from[i * cols + j];
-  const auto bytes = std::as_bytes(std::span(to));
-  return make_array(FileDtype::f32, {a.shape[1], a.shape[0]}, {bytes.begin(), bytes.end()});
-}
-
 void to_our_layout(OfficialModel& source, const ModelConfig& config) {
   for (const auto& [name, shape, decay] : parameter_shapes(config)) {
     Array& array = source.tensors.at(name);
-    if (layout_of(config.family, name) == Layout::transposed) array = transposed(array);
+    if (layout_of(config.family, name) == Layout::transposed) {
+      const std::size_t element = size_of(array.dtype);
+      array = make_array(array.dtype, array.shape, transposed(array.bytes, array.shape[0], array.shape[1], element));
+    }
     array.shape.clear();
     for (int i = 0; i < shape.rank(); ++i) array.shape.push_back(shape[i]);
   }
@@ -150,6 +160,8 @@ std::unique_ptr<Model> import_model(Device& device, Family family, OfficialModel
          name_of(family_of(source.family)));
   }
   if (!is_image(family)) settle_head(source);
+  if (family == Family::crate_mae) drop_idle(source);
+  if (family == Family::vit) settle_pooling(source);
   rename(source, family);
   const ModelConfig config = is_image(family) ? image_config(source, family) : text_config(source, family);
   check_complete(source, config);

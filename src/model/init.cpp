@@ -12,6 +12,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "model/parameters.h"
+#include "model/sincos.h"
 
 namespace crate {
 namespace {
@@ -58,9 +59,14 @@ Fill image_fill(const ModelConfig& c, std::string_view name, const Shape& shape)
     if (name.ends_with(".shift")) return {Fill::constant, 0};
     return like_linear(is_bias(name) ? inputs_of_bias(c, name) : shape.cols());
   }
-  if (name == "embed.cls" && !is_autoencoder(c.family)) return {Fill::normal, 1e-6};
-  if (patch_product && c.family == Family::vit) return like_linear(c.image.patch_numbers());
+  const bool autoencoder = is_autoencoder(c.family);
+  if (name == "embed.cls" && !autoencoder) return {Fill::normal, 1e-6};
+  if (name.ends_with(".linear")) return {Fill::uniform, std::sqrt(6.0 / static_cast<double>(shape.cols()))};
+  if (patch_product && (c.family == Family::vit || (autoencoder && name == "embed.patch_bias")))
+    return like_linear(c.image.patch_numbers());
   if (is_bias(name)) return {Fill::constant, 0};
+  if (autoencoder && shape.rank() == 2)
+    return {Fill::uniform, std::sqrt(6.0 / static_cast<double>(shape[0] + shape[1]))};
   if (name == "embed.patch" && c.family == Family::crate_alpha)
     return {Fill::uniform, std::sqrt(6.0 / static_cast<double>(c.image.patch_numbers()))};
   return {Fill::normal, 0.02};
@@ -91,6 +97,10 @@ double number(const Fill& fill, const Rng& rng, uint64_t address, uint64_t i) {
 void init_parameters(ParameterStore& store, const ModelConfig& config, uint64_t seed) {
   const Rng rng(seed, Stream::init);
   for (Param& p : store.all()) {
+    if (is_fixed(config, p.name)) {
+      write_sincos(p.value, config.image.rows(), config.image.columns());
+      continue;
+    }
     const Fill fill = fill_of(config, p.name, p.value.shape);
     const uint64_t address = address_of(p.name);
     const auto set = [&](auto* values) {

@@ -15,6 +15,7 @@ std::unique_ptr<Wanted> as(std::unique_ptr<Model> model, const std::string& wher
 
 std::unique_ptr<Model> make_model(Device& device, const ModelConfig& config) {
   if (!is_image(config.family)) return std::make_unique<LanguageModel>(device, config);
+  if (is_autoencoder(config.family)) return std::make_unique<MaeModel>(device, config);
   return std::make_unique<VisionModel>(device, config);
 }
 
@@ -24,6 +25,10 @@ std::unique_ptr<LanguageModel> as_language_model(std::unique_ptr<Model> model, c
 
 std::unique_ptr<VisionModel> as_vision_model(std::unique_ptr<Model> model, const std::string& where) {
   return as<VisionModel>(std::move(model), where, "a classifier of images (crate, crate-alpha, vit)");
+}
+
+std::unique_ptr<MaeModel> as_mae_model(std::unique_ptr<Model> model, const std::string& where) {
+  return as<MaeModel>(std::move(model), where, "an auto-encoder of images (crate-mae, vit-mae)");
 }
 
 }  // namespace crate

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/language_model.h"
+#include "model/mae_model.h"
 #include "model/vision_model.h"
 
 namespace crate {
@@ -13,5 +14,6 @@ std::unique_ptr<Model> make_model(Device& device, const ModelConfig& config);
 // The model as what it is; `where` names it when it is something else. Throw Error.
 std::unique_ptr<LanguageModel> as_language_model(std::unique_ptr<Model> model, const std::string& where);
 std::unique_ptr<VisionModel> as_vision_model(std::unique_ptr<Model> model, const std::string& where);
+std::unique_ptr<MaeModel> as_mae_model(std::unique_ptr<Model> model, const std::string& where);
 
 }  // namespace crate

@@ -112,6 +112,69 @@ constexpr std::array<NamePair, 22> vit_names = {{
     {"head.bias", "head.bias"},
 }};
 
+constexpr std::array<NamePair, 27> crate_mae_names = {{
+    {"embed.patch", "patch_embed.proj.weight", Layout::kernel},
+    {"embed.patch_bias", "patch_embed.proj.bias"},
+    {"embed.cls", "cls_token", Layout::leading_ones},
+    {"embed.pos", "decoder_pos_embed", Layout::leading_ones},  // their pos_embed takes no part
+    {"blocks.{i}.norm1.scale", "blocks.{i}.layers.0.0.norm.weight"},
+    {"blocks.{i}.norm1.shift", "blocks.{i}.layers.0.0.norm.bias"},
+    {"blocks.{i}.mssa.u", "blocks.{i}.layers.0.0.fn.qkv.weight"},
+    {"blocks.{i}.mssa.w", "blocks.{i}.layers.0.0.fn.to_out.0.weight"},
+    {"blocks.{i}.mssa.w_bias", "blocks.{i}.layers.0.0.fn.to_out.0.bias"},
+    {"blocks.{i}.norm2.scale", "blocks.{i}.layers.0.1.norm.weight"},
+    {"blocks.{i}.norm2.shift", "blocks.{i}.layers.0.1.norm.bias"},
+    {"blocks.{i}.ista.dict", "blocks.{i}.layers.0.1.fn.weight"},
+    {"norm.scale", "norm.weight"},
+    {"norm.shift", "norm.bias"},
+    {"decoder.mask", "mask_token", Layout::leading_ones},
+    {"decoder.blocks.{i}.norm1.scale", "decoder_blocks.{i}.layers.0.0.norm.weight"},
+    {"decoder.blocks.{i}.norm1.shift", "decoder_blocks.{i}.layers.0.0.norm.bias"},
+    {"decoder.blocks.{i}.linear", "decoder_blocks.{i}.layers.0.0.fn.weight"},
+    {"decoder.blocks.{i}.norm2.scale", "decoder_blocks.{i}.layers.0.1.norm.weight"},
+    {"decoder.blocks.{i}.norm2.shift", "decoder_blocks.{i}.layers.0.1.norm.bias"},
+    {"decoder.blocks.{i}.mssa.u", "decoder_blocks.{i}.layers.0.1.fn.qkv.weight"},
+    {"decoder.blocks.{i}.mssa.w", "decoder_blocks.{i}.layers.0.1.fn.to_out.0.weight"},
+    {"decoder.blocks.{i}.mssa.w_bias", "decoder_blocks.{i}.layers.0.1.fn.to_out.0.bias"},
+    {"decoder.norm.scale", "decoder_norm.weight"},
+    {"decoder.norm.shift", "decoder_norm.bias"},
+    {"decoder.pred", "decoder_pred.weight"},
+    {"decoder.pred_bias", "decoder_pred.bias"},
+}};
+
+// What vit-mae has besides the names of vit: its decoder.
+constexpr std::array<NamePair, 20> mae_decoder_names = {{
+    {"decoder.embed", "decoder_embed.weight"},
+    {"decoder.embed_bias", "decoder_embed.bias"},
+    {"decoder.mask", "mask_token", Layout::leading_ones},
+    {"decoder.pos", "decoder_pos_embed", Layout::leading_ones},
+    {"decoder.blocks.{i}.norm1.scale", "decoder_blocks.{i}.norm1.weight"},
+    {"decoder.blocks.{i}.norm1.shift", "decoder_blocks.{i}.norm1.bias"},
+    {"decoder.blocks.{i}.mha.qkv", "decoder_blocks.{i}.attn.qkv.weight"},
+    {"decoder.blocks.{i}.mha.qkv_bias", "decoder_blocks.{i}.attn.qkv.bias"},
+    {"decoder.blocks.{i}.mha.w", "decoder_blocks.{i}.attn.proj.weight"},
+    {"decoder.blocks.{i}.mha.w_bias", "decoder_blocks.{i}.attn.proj.bias"},
+    {"decoder.blocks.{i}.norm2.scale", "decoder_blocks.{i}.norm2.weight"},
+    {"decoder.blocks.{i}.norm2.shift", "decoder_blocks.{i}.norm2.bias"},
+    {"decoder.blocks.{i}.mlp.w_in", "decoder_blocks.{i}.mlp.fc1.weight"},
+    {"decoder.blocks.{i}.mlp.b_in", "decoder_blocks.{i}.mlp.fc1.bias"},
+    {"decoder.blocks.{i}.mlp.w_out", "decoder_blocks.{i}.mlp.fc2.weight"},
+    {"decoder.blocks.{i}.mlp.b_out", "decoder_blocks.{i}.mlp.fc2.bias"},
+    {"decoder.norm.scale", "decoder_norm.weight"},
+    {"decoder.norm.shift", "decoder_norm.bias"},
+    {"decoder.pred", "decoder_pred.weight"},
+    {"decoder.pred_bias", "decoder_pred.bias"},
+}};
+
+template <std::size_t a, std::size_t b>
+constexpr std::array<NamePair, a + b> joined(const std::array<NamePair, a>& x, const std::array<NamePair, b>& y) {
+  std::array<NamePair, a + b> all{};
+  std::copy(x.begin(), x.end(), all.begin());
+  std::copy(y.begin(), y.end(), all.begin() + a);
+  return all;
+}
+constexpr auto vit_mae_names = joined(mae_decoder_names, vit_names);
+
 constexpr std::string_view hole = "{i}";
 
 // `pattern` with the number that `name` has in its place, written into `other`'s place; empty when they differ.
@@ -141,6 +204,10 @@ std::span<const NamePair> name_table(Family family) {
       return crate_alpha_names;
     case Family::vit:
       return vit_names;
+    case Family::crate_mae:
+      return crate_mae_names;
+    case Family::vit_mae:
+      return vit_mae_names;
     default:
       return gpt_names;
   }

@@ -20,10 +20,10 @@ const Array& tensor_of(const OfficialModel& source, Family family, const std::st
   return it->second;
 }
 
-int64_t count_layers(const OfficialModel& source) {
+int64_t count_layers(const OfficialModel& source, std::string_view prefix) {
   std::set<std::string> layers;
   for (const auto& [name, array] : source.tensors) {
-    if (name.starts_with("blocks.")) layers.insert(name.substr(0, name.find('.', 7)));
+    if (name.starts_with(prefix)) layers.insert(name.substr(0, name.find('.', prefix.size())));
   }
   require(!layers.empty(), "{} holds no layers", source.path);
   return static_cast<int64_t>(layers.size());

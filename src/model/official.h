@@ -23,7 +23,7 @@ OfficialConfig official_image_config(const ModelConfig& config);
 
 /// The tensor of ours with that many dimensions, or an Error that names it as the authors do.
 const Array& tensor_of(const OfficialModel& source, Family family, const std::string& ours, std::size_t rank);
-int64_t count_layers(const OfficialModel& source);
+int64_t count_layers(const OfficialModel& source, std::string_view prefix = "blocks.");
 /// Throws Error unless the value given for `key` is what the shapes say, as JSON text.
 void must_agree(const OfficialModel& source, const std::string& key, const std::string& shapes_tell);
 /// The first few names, joined.

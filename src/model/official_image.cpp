@@ -14,10 +14,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 18> known = {
-    "dim",         "heads",  "dim_head",           "depth",     "image_size", "patch_size",  "channels",
-    "num_classes", "pool",   "overcomplete_ratio", "mlp_ratio", "qkv_bias",   "global_pool", "eta",
-    "lambda",      "ln_eps", "head_ln_eps",        "dropout"};
+constexpr std::array<std::string_view, 23> known = {
+    "dim",           "heads",        "dim_head",           "depth",     "image_size",   "patch_size",  "channels",
+    "num_classes",   "pool",         "overcomplete_ratio", "mlp_ratio", "qkv_bias",     "global_pool", "eta",
+    "lambda",        "ln_eps",       "head_ln_eps",        "dropout",   "outer_ln_eps", "mask_ratio",  "norm_pix_loss",
+    "decoder_depth", "decoder_heads"};
 
 // The whole number whose square this is; 0 when there is none.
 int64_t root_of(int64_t square) {
@@ -98,6 +99,17 @@ void read_heads(ModelConfig& c, const OfficialModel& source) {
   c.head_width = width == c.dim ? 0 : width / c.heads;
 }
 
+void read_decoder(ModelConfig& c, const OfficialModel& source) {
+  const int64_t dim = tensor_of(source, c.family, "decoder.norm.scale", 1).shape[0];
+  c.image.decoder_dim = dim == c.dim ? 0 : dim;
+  const int64_t layers = count_layers(source, "decoder.blocks.");
+  c.image.decoder_layers = layers == c.layers ? 0 : layers;
+  if (const std::string* heads = given(source, "decoder_heads")) {
+    const int64_t number = whole_number(source, "decoder_heads", json::parse(*heads, nullptr, false));
+    c.image.decoder_heads = number == c.heads ? 0 : number;
+  }
+}
+
 ModelConfig config_from_shapes(const OfficialModel& source, Family family) {
   ModelConfig c = config_of(family);
   c.dim = tensor_of(source, family, "embed.patch", family == Family::crate ? 2 : 4).shape[0];
@@ -112,6 +124,7 @@ ModelConfig config_from_shapes(const OfficialModel& source, Family family) {
     c.atoms = m == 4 * c.dim ? 0 : m;
   }
   c.qkv_bias = is_white_box(family) || source.tensors.contains("blocks.0.mha.qkv_bias");
+  if (is_autoencoder(family)) read_decoder(c, source);
   c.image.classes = source.tensors.contains("head.weight") ? tensor_of(source, family, "head.weight", 2).shape[0] : 0;
   return c;
 }
@@ -130,6 +143,8 @@ bool apply(ModelConfig& c, const std::string& key, const std::string& value, con
             c.image.patch_columns());
     return true;
   }
+  if (key == "decoder_depth") return agree(std::to_string(decoder_of(c).layers));
+  if (key == "decoder_heads") return agree(std::to_string(decoder_of(c).heads));
   if (key == "channels") return agree(std::to_string(c.image.channels));
   if (key == "dim") return agree(std::to_string(c.dim));
   if (key == "depth") return agree(std::to_string(c.layers));
@@ -143,9 +158,15 @@ bool apply(ModelConfig& c, const std::string& key, const std::string& value, con
     require(value == "false", "{}: global_pool norms twice in the authors' code, which is not read here", source.path);
     return true;
   }
-  const std::map<std::string, const char*> same = {
-      {"pool", "image.pooling"},         {"eta", "eta"},        {"lambda", "lambda"}, {"ln_eps", "norm_eps"},
-      {"head_ln_eps", "final_norm_eps"}, {"dropout", "dropout"}};
+  const std::map<std::string, const char*> same = {{"pool", "image.pooling"},
+                                                   {"eta", "eta"},
+                                                   {"lambda", "lambda"},
+                                                   {"ln_eps", "norm_eps"},
+                                                   {"head_ln_eps", "final_norm_eps"},
+                                                   {"outer_ln_eps", "final_norm_eps"},
+                                                   {"mask_ratio", "image.mask_ratio"},
+                                                   {"norm_pix_loss", "image.norm_pix"},
+                                                   {"dropout", "dropout"}};
   const auto it = same.find(key);
   if (it == same.end()) return false;
   set_field(c, it->second, value);
@@ -176,16 +197,25 @@ OfficialConfig official_image_config(const ModelConfig& c) {
                         {"patch_size", pair_text(c.image.patch, c.image.patch_columns())},
                         {"num_classes", std::to_string(c.image.classes)},
                         {"ln_eps", json(c.norm_eps).dump()}};
+  out["pool"] = c.image.pooling == Pooling::cls ? "\"cls\"" : "\"mean\"";
   if (is_white_box(c.family)) {
     out["dim_head"] = std::to_string(c.head_dim());
-    out["pool"] = c.image.pooling == Pooling::cls ? "\"cls\"" : "\"mean\"";
     out["eta"] = one_or_all(c.eta);
     out["lambda"] = one_or_all(c.lambda);
   } else {
     out["qkv_bias"] = c.qkv_bias ? "true" : "false";
     out["mlp_ratio"] = json(static_cast<double>(c.n_atoms()) / static_cast<double>(c.dim)).dump();
   }
-  if (c.final_norm_eps > 0) out["head_ln_eps"] = json(c.final_norm_eps).dump();
+  if (is_autoencoder(c.family)) {
+    out.erase("num_classes");
+    out.erase("pool");
+    out["mask_ratio"] = json(c.image.mask_ratio).dump();
+    out["norm_pix_loss"] = c.image.norm_pix ? "true" : "false";
+    out["decoder_depth"] = std::to_string(decoder_of(c).layers);
+    out["decoder_heads"] = std::to_string(decoder_of(c).heads);
+  }
+  if (c.final_norm_eps > 0)
+    out[is_autoencoder(c.family) ? "outer_ln_eps" : "head_ln_eps"] = json(c.final_norm_eps).dump();
   if (has_wide_code(c.family))
     out["overcomplete_ratio"] = json(static_cast<double>(c.n_atoms()) / static_cast<double>(c.dim)).dump();
   if (c.dropout > 0) out["dropout"] = json(c.dropout).dump();

@@ -27,7 +27,7 @@ class List {
     list_.push_back({std::move(name), shape, decays(c_.family, kind)});
   }
   void matrix(std::string name, int64_t out, int64_t in) { add(std::move(name), {out, in}, Kind::matrix); }
-  void dictionary(std::string name, int64_t m) { add(std::move(name), {m, c_.dim}, Kind::dictionary); }
+  void dictionary(std::string name, int64_t m, int64_t d) { add(std::move(name), {m, d}, Kind::dictionary); }
   void vector(std::string name, int64_t n) { add(std::move(name), {n}, Kind::vector); }
   /// Vectors that stand for tokens: embeddings, positions, class and mask token.
   void table(std::string name, Shape shape) { add(std::move(name), shape, Kind::table); }
@@ -42,11 +42,11 @@ class List {
   std::vector<ParameterShape> list_;
 };
 
-void add_attention(List& list, const ModelConfig& c, const std::string& block) {
+void add_attention(List& list, const ModelConfig& c, const std::string& block, const char* norm = "norm1") {
   const bool white = is_white_box(c.family);
   const int64_t width = c.attention_width();
   const std::string at = block + (white ? "mssa." : "mha.");
-  list.norm(block + "norm1", c.dim);
+  list.norm(block + norm, c.dim);
   list.matrix(at + (white ? "u" : "qkv"), white ? width : 3 * width, c.dim);
   if (c.bias && c.qkv_bias && !white) list.vector(at + "qkv_bias", 3 * width);
   if (c.qk_norm) list.vector(at + "temperature", c.heads);
@@ -62,8 +62,8 @@ void add_second_half(List& list, const ModelConfig& c, const std::string& block)
   list.norm(block + "norm2", c.dim);
   const int64_t m = c.n_atoms();
   if (is_white_box(c.family)) {
-    list.dictionary(block + "ista.dict", m);
-    if (c.untied_dictionary) list.dictionary(block + "ista.dict_out", m);
+    list.dictionary(block + "ista.dict", m, c.dim);
+    if (c.untied_dictionary) list.dictionary(block + "ista.dict_out", m, c.dim);
     if (c.learn_eta) list.vector(block + "ista.eta", 1);
     if (c.learn_lambda) list.vector(block + "ista.lambda", c.lambda_per_atom ? m : 1);
   } else {
@@ -85,12 +85,35 @@ void add_blocks(List& list, const ModelConfig& c, const std::string& prefix) {
 
 void add_image_embedding(List& list, const ModelConfig& c) {
   const ImageConfig& image = c.image;
-  if (c.family == Family::crate) list.norm("embed.patch_norm", image.patch_numbers());
+  if (image.patch_norm) list.norm("embed.patch_norm", image.patch_numbers());
   list.matrix("embed.patch", c.dim, image.patch_numbers());
   if (c.bias) list.vector("embed.patch_bias", c.dim);
-  if (c.family == Family::crate) list.norm("embed.norm", c.dim);
+  if (image.patch_norm) list.norm("embed.norm", c.dim);
   if (image.class_token) list.table("embed.cls", {c.dim});
   if (image.positions != Positions::none) list.table("embed.pos", {image.tokens(), c.dim});
+}
+
+// crate-mae: mirrored blocks as wide as the encoder, reading its mask tokens and positions. vit-mae: a narrower
+// transformer with its own, behind a product.
+void add_decoder(List& list, const ModelConfig& c) {
+  const ModelConfig decoder = decoder_of(c);
+  const bool mirrored = c.family == Family::crate_mae;
+  if (!mirrored) {
+    list.matrix("decoder.embed", decoder.dim, c.dim);
+    list.vector("decoder.embed_bias", decoder.dim);
+  }
+  list.table("decoder.mask", {decoder.dim});
+  if (!mirrored) list.table("decoder.pos", {c.image.tokens(), decoder.dim});
+  for (int64_t i = 0; mirrored && i < decoder.layers; ++i) {
+    const std::string block = fmt::format("decoder.blocks.{}.", i);
+    list.norm(block + "norm1", c.dim);
+    list.matrix(block + "linear", c.dim, c.dim);
+    add_attention(list, decoder, block, "norm2");
+  }
+  if (!mirrored) add_blocks(list, decoder, "decoder.blocks.");
+  list.norm("decoder.norm", decoder.dim);
+  list.matrix("decoder.pred", c.image.patch_numbers(), decoder.dim);
+  list.vector("decoder.pred_bias", c.image.patch_numbers());
 }
 
 }  // namespace
@@ -105,6 +128,7 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
   }
   add_blocks(list, c, "blocks.");
   if (c.final_norm()) list.norm("norm", c.dim);
+  if (is_autoencoder(c.family)) add_decoder(list, c);
   if (is_image(c.family)) {
     if (c.image.classes > 0) list.matrix("head.weight", c.image.classes, c.dim);
     if (c.image.classes > 0 && c.bias) list.vector("head.bias", c.image.classes);
@@ -114,11 +138,15 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& c) {
   return list.take();
 }
 
+bool is_fixed(const ModelConfig& c, std::string_view name) {
+  return is_image(c.family) && c.image.positions == Positions::sincos && (name == "embed.pos" || name == "decoder.pos");
+}
+
 ParameterCount count_parameters(const ModelConfig& config) {
   ParameterCount count;
   for (const auto& [name, shape, decay] : parameter_shapes(config)) {
     count.all += shape.numel();
-    if (name != "embed.pos") count.without_positions += shape.numel();
+    if (name != "embed.pos" && name != "decoder.pos") count.without_positions += shape.numel();
   }
   return count;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/config.h"
@@ -22,6 +23,9 @@ struct ParameterCount {
   int64_t all = 0;
   int64_t without_positions = 0;  // as nanoGPT and the papers count: without the position table
 };
+
+/// Positions that are a formula: kept with the weights, never trained.
+bool is_fixed(const ModelConfig& config, std::string_view name);
 
 /// Needs no memory for the parameters themselves.
 ParameterCount count_parameters(const ModelConfig& config);

@@ -6,9 +6,9 @@
 //   head.in = norm(pooled z)      the class token, or the mean over tokens (vit: over patches, cls after the norm)
 //   logits = H head.in + h
 //
-// Sites, in
-// the order in which they come: embed.patches (b, n, d), embed.out (b, n [+ 1], d), those of the blocks, head.pooled
-// (b, d), head.in (b, d), head.logits (b, classes).
+// Positions belong to a grid; for an image of another size they are resampled (ops/resample_positions). Sites, in the
+// order in which they come: embed.patches (b, n, d), embed.out (b, n [+ 1], d), those of the blocks, head.pooled (b,
+// d), head.in (b, d), head.logits (b, classes).
 #pragma once
 #include "model/blocks.h"
 #include "model/model.h"

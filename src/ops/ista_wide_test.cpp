@@ -33,6 +33,24 @@ std::vector<OpCase> ista_wide_cases() {
                    .name = "one_token",
                    .inputs = {{"v", {1, 8}}, dict("dict", 32, 8), constant("eta", 0.2), constant("lambda", 0.1)},
                    .build = tied(2)});
+  // So few atoms that the products from the code read these alone.
+  cases.push_back({.op = "ista_wide",
+                   .name = "one_token_few_atoms",
+                   .inputs = {{"v", {1, 29}}, dict("dict", 111, 29), constant("eta", 0.2), constant("lambda", 1.2)},
+                   .build = tied(2)});
+  cases.push_back({.op = "ista_wide",
+                   .name = "few_tokens_few_atoms_untied_residual",
+                   .inputs = {{"v", {3, 1, 17}},
+                              dict("dict", 70, 17),
+                              constant("eta", 0.3),
+                              constant("lambda", 2.2),
+                              dict("dict_out", 70, 17),
+                              {"residual", {3, 1, 17}}},
+                   .build = [](Run& run, auto in) {
+                     return ista_wide(
+                         run, in[0],
+                         {.dict = in[1], .dict_out = in[4], .eta = in[2], .lambda = in[3], .residual = in[5]});
+                   }});
   cases.push_back({.op = "ista_wide",
                    .name = "one_step_learned_scalars",
                    .inputs = {{"v", {2, 7, 11}}, dict("dict", 23, 11), {"eta", {1}, 0, 0.3}, {"lambda", {1}, 0, 0.1}},
@@ -80,6 +98,12 @@ std::vector<OpCase> ista_wide_cases() {
        .inputs = {{"v", {8192, 384}}, dict("dict", 1536, 384), constant("eta", 0.1), constant("lambda", 0.1)},
        .build = tied(2),
        .bench_only = true});
+  // A token of decoding; one atom in ten answers.
+  cases.push_back({.op = "ista_wide",
+                   .name = "bench_decode_768_3072",
+                   .inputs = {{"v", {1, 768}}, dict("dict", 3072, 768), constant("eta", 0.1), constant("lambda", 1.3)},
+                   .build = tied(2),
+                   .bench_only = true});
   return cases;
 }
 

@@ -65,13 +65,15 @@ Shape shape_of_rows(const Shape& images, const PatchArgs& args) {
 }  // namespace
 
 Tensor patches(Run& run, const Tensor& images, const PatchArgs& args) {
-  const Tensor rows = run.make(shape_of_rows(images.shape, args));
+  Tensor rows = run.make(shape_of_rows(images.shape, args));
+  if (images.id < 0) rows.id = -1;  // nobody asks for the gradient of pixels: none is computed up to here
   const PatchCall call{images, rows, args};
   const DeviceKind kind = run.device().kind();
   forward.on(kind)(run.device(), call);
   const Cost cost = patches_cost(rows.numel());
   const auto walk = [&run, call, kind] {
     const Tensor d_rows = run.grad_of(call.rows);
+    if (!d_rows) return;
     if (const GradTo d_images = run.grad_to(call.images))
       backward.on(kind)(run.device(), {call.images, d_rows, call.args}, d_images);
   };

@@ -119,6 +119,16 @@ std::vector<int64_t> Array::to_i64() const {
   return widen<int64_t>(*this);
 }
 
+std::vector<std::byte> transposed(std::span<const std::byte> matrix, int64_t rows, int64_t cols, std::size_t element) {
+  const auto m = static_cast<std::size_t>(rows), n = static_cast<std::size_t>(cols);
+  require(m * n * element == matrix.size(), "a matrix of {} x {} does not have {} bytes", rows, cols, matrix.size());
+  std::vector<std::byte> out(matrix.size());
+  for (std::size_t i = 0; i < m; ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      std::memcpy(out.data() + (j * m + i) * element, matrix.data() + (i * n + j) * element, element);
+  return out;
+}
+
 int64_t checked_numel(const std::vector<int64_t>& shape, std::size_t element_size, std::string_view where) {
   int64_t n = 1;
   bool overflow = false;

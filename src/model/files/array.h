@@ -38,6 +38,9 @@ struct Array {
 /// An array that owns a copy of the bytes. Throws Error when the size does not fit the shape.
 Array make_array(FileDtype dtype, std::vector<int64_t> shape, std::vector<std::byte> bytes);
 
+/// A matrix of elements of that many bytes, column by column.
+std::vector<std::byte> transposed(std::span<const std::byte> matrix, int64_t rows, int64_t cols, std::size_t element);
+
 /// Number of elements; throws Error on a negative dimension or on overflow past 2^62 bytes.
 int64_t checked_numel(const std::vector<int64_t>& shape, std::size_t element_size, std::string_view where);
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -110,21 +111,33 @@ Tokens planted_text(int64_t documents) {
 
 void build_planted(LanguageModel& model, const Tokens& text, const std::string& path, BuildSummary* summary = nullptr) {
   const auto bytes = byte_tokenizer();
-  TextObservation seen(model, *bytes, text, {.batch = 4, .inventory = "none"});
+  TextObservation seen(model, *bytes, text, {.batch = 4, .memory_mb = 32, .sample_excerpts = 40, .inventory = "none"});
   BuildOptions o;
   o.about = {{"model", "planted"}};
   const BuildSummary s = build_index(seen, path, o);
   if (summary) *summary = s;
 }
 
-class Planted : public testing::TestWithParam<Family> {
- protected:
-  void SetUp() override {
-    model = planted_model(device, GetParam());
+// One index a family serves all tests that read it.
+struct PlantedIndex {
+  explicit PlantedIndex(Family family) : model(planted_model(device, family)) {
     build_planted(*model, text, folder.at("atoms.sqlite"), &summary);
     index = std::make_unique<AtomIndex>(folder.at("atoms.sqlite"));
-    site = index->sites().front();
   }
+  static PlantedIndex& of(Family family) {
+    static std::map<Family, PlantedIndex> all;
+    return all.try_emplace(family, family).first->second;
+  }
+  Folder folder;
+  Device device;
+  Tokens text = planted_text(36);
+  std::unique_ptr<LanguageModel> model;
+  BuildSummary summary;
+  std::unique_ptr<AtomIndex> index;
+};
+
+class Planted : public testing::TestWithParam<Family> {
+ protected:
   double share(const std::function<bool(int64_t token, int64_t place)>& is) const {
     std::vector<int32_t> all(static_cast<std::size_t>(text.size()));
     text.copy(0, text.size(), all.data());
@@ -132,13 +145,11 @@ class Planted : public testing::TestWithParam<Family> {
     for (int64_t i = 0; i < text.size(); ++i) n += is(all[static_cast<std::size_t>(i)], i % context) ? 1 : 0;
     return static_cast<double>(n) / static_cast<double>(text.size());
   }
+  PlantedIndex& made = PlantedIndex::of(GetParam());
+  const Tokens& text = made.text;
+  AtomIndex* index = made.index.get();
+  std::string site = index->sites().front();
   Folder folder;
-  Device device;
-  Tokens text = planted_text(48);
-  std::unique_ptr<LanguageModel> model;
-  BuildSummary summary;
-  std::unique_ptr<AtomIndex> index;
-  std::string site;
 };
 
 TEST_P(Planted, DensitiesAreThoseOfTheText) {
@@ -150,7 +161,7 @@ TEST_P(Planted, DensitiesAreThoseOfTheText) {
   EXPECT_NEAR(density(2), share([](int64_t t, int64_t) { return is_capital(t); }), 1e-9);
   EXPECT_NEAR(density(3), share([](int64_t, int64_t p) { return is_planted_place(p); }), 1e-9);
   EXPECT_EQ(density(9), 0);
-  EXPECT_EQ(summary.silent, 35);
+  EXPECT_EQ(made.summary.silent, 35);
   const AtomRecord r = index->record(site, 0);
   int64_t counted = 0;
   for (const int64_t n : r.histogram) counted += n;
@@ -293,7 +304,7 @@ TEST(AtomIndex, CutsATextWithoutDocuments) {
   Device device;
   const auto model = planted_model(device, Family::gpt_relu);
   std::vector<uint16_t> tokens;
-  for (uint64_t d = 0; d < 40; ++d)
+  for (uint64_t d = 0; d < 20; ++d)
     for (const char c : planted_document(d)) tokens.push_back(static_cast<unsigned char>(c));
   build_planted(*model, Tokens::from_memory(tokens, "one"), folder.at("a"));
   AtomIndex index(folder.at("a"));

@@ -105,6 +105,10 @@ Features::Features(const Tokenizer& tokenizer, std::unique_ptr<Inventory> invent
   for (const WordClass& c : classes) add(c.name);
   after_ = static_cast<int32_t>(names_.size());
   for (int32_t i = 0; i < after_; ++i) add("after: " + names_[static_cast<std::size_t>(i)]);
+  for (char c = 'a'; c <= 'z'; ++c) {
+    add(std::string("piece in ") + c + "-");
+    add(std::string("piece in -") + c);
+  }
   // A short inventory is also told of the word before.
   if (const auto& concepts = inventory_->concepts(); concepts.size() <= 64) {
     for (const std::string& c : concepts) add("after: " + c);
@@ -142,7 +146,7 @@ const Features::WordFeatures& Features::word(std::string_view text) {
   for (const WordClass& c : classes)
     if (std::string_view(c.words).find(" " + lower + " ") != std::string_view::npos) has(c.name);
   const std::vector<int32_t> concepts = inventory_->of(text);
-  const int32_t own_after = after_ + after_;
+  const int32_t own_after = number("piece in -z") + 1;
   for (const int32_t c : concepts)
     if (static_cast<std::size_t>(c) < concepts_after_) out.after.push_back(own_after + c);
   for (const int32_t c : concepts) out.ids.push_back(own_ + c);
@@ -171,6 +175,19 @@ void Features::shape(std::string_view piece, std::vector<int32_t>& out) const {
     if (core.find(m.c) != std::string_view::npos) out.push_back(number(m.name));
 }
 
+// First and last letter of the piece, in any case.
+void Features::letters_of(std::string_view piece, std::vector<int32_t>& out) const {
+  const auto first = std::find_if(piece.begin(), piece.end(), is_letter);
+  const auto last = std::find_if(piece.rbegin(), piece.rend(), is_letter);
+  const int32_t base = number("piece in a-");
+  const auto add = [&](char c, int32_t which) {
+    if (is_upper(c)) c = static_cast<char>(c - 'A' + 'a');
+    if (c >= 'a' && c <= 'z') out.push_back(base + 2 * (c - 'a') + which);
+  };
+  add(*first, 0);
+  add(*last, 1);
+}
+
 void Features::place(const Text& text, int64_t i, int64_t in_document, int64_t in_window,
                      std::vector<int32_t>& out) const {
   constexpr int64_t document_limits[] = {1, 8, 64}, window_limits[] = {1, 4, 16};
@@ -180,6 +197,7 @@ void Features::place(const Text& text, int64_t i, int64_t in_document, int64_t i
   }
   const auto [lo, hi] = text.word(i);
   if (lo == hi) return;
+  letters_of(text.piece(i), out);
   const std::size_t begin = text.begin[static_cast<std::size_t>(i)], end = text.begin[static_cast<std::size_t>(i) + 1];
   const bool starts = begin <= lo, ends = end >= hi;
   out.push_back(number(starts && ends ? "whole word"

@@ -50,6 +50,7 @@ class Features {
   };
   int32_t number(const std::string& name) const { return numbers_.at(name); }
   const WordFeatures& word(std::string_view word);
+  void letters_of(std::string_view piece, std::vector<int32_t>& out) const;
   void shape(std::string_view piece, std::vector<int32_t>& out) const;
   void place(const Text& text, int64_t i, int64_t in_document, int64_t in_window, std::vector<int32_t>& out) const;
 

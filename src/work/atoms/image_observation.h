@@ -25,6 +25,7 @@ class ImageObservation final : public Observation {
   std::string ngram_text(int64_t) const override { return {}; }
   int64_t features() const override { return static_cast<int64_t>(names_.size()); }
   std::string feature_name(int64_t row) const override { return names_[static_cast<std::size_t>(row)]; }
+  bool is_concept(int64_t row) const override { return row < static_cast<int64_t>(set_.classes().size()); }
   int64_t outputs() const override { return model_.config().image.classes; }
   std::string output_text(int64_t output) const override;
   std::map<std::string, std::string> about() const override;

@@ -18,7 +18,8 @@ namespace {
 struct Candidate {
   std::string text, kind;
   std::function<float(const Example&)> predict;
-  double train = -1;  // its correlation on the examples it was made on
+  double train = -1;      // its correlation on the examples it was made on
+  std::size_t parts = 1;  // tokens or features that it names
 };
 
 std::string quoted(std::string_view bytes) {
@@ -33,12 +34,7 @@ std::string quoted(std::string_view bytes) {
     else
       out += c;
   }
-  return out + "\"";
-}
-
-std::string_view trimmed(std::string_view s) {
-  while (s.size() > 1 && s.front() == ' ') s.remove_prefix(1);
-  return s;
+  return as_utf8(out + "\"");
 }
 
 std::vector<float> predictions(const ExampleSet& set, const std::function<float(const Example&)>& predict) {
@@ -52,12 +48,13 @@ double score_on(const ExampleSet& set, const std::function<float(const Example&)
   return correlation(predictions(set, predict), set.values());
 }
 
-// Rows of one length by the activation above the mean that they explain among the examples, largest first.
+// Rows of one length by how much of the variance of the examples they explain, being above the mean; largest first.
 std::vector<int32_t> heaviest(const ExampleSet& set, const TableSimulator& table, int length) {
   std::map<int32_t, double> mass;
   for (const Example& e : set.tokens) {
     const int32_t row = length == 1 ? e.ngrams.one : e.ngrams.two;
-    if (row >= 0) mass[row] += std::max(0.0F, table.of_row(row) - table.mean());
+    const double above = row >= 0 ? std::max(0.0F, table.of_row(row) - table.mean()) : 0.0F;
+    if (above > 0) mass[row] += above * above;
   }
   std::vector<std::pair<double, int32_t>> order;
   for (const auto& [row, m] : mass)
@@ -79,7 +76,7 @@ Candidate ngram_candidate(const Observation& seen, const ExampleSet& set, const 
   std::map<int32_t, float> values;
   std::vector<std::string> shown;
   for (const int32_t row : rows) {
-    const std::string text = quoted(trimmed(seen.ngram_text(row)));
+    const std::string text = quoted(seen.ngram_text(row));
     if (std::find(shown.begin(), shown.end(), text) == shown.end()) {
       if (shown.size() == 4) break;
       shown.push_back(text);
@@ -92,6 +89,7 @@ Candidate ngram_candidate(const Observation& seen, const ExampleSet& set, const 
     return it == values.end() ? mean : it->second;
   };
   out.train = score_on(set, out.predict);
+  out.parts = shown.size();
   return out;
 }
 
@@ -138,17 +136,18 @@ void add_feature_candidates(const Observation& seen, const ExampleSet& set, std:
   if (second == first || within[static_cast<std::size_t>(second)] < 1.08 * score) return;
   to.push_back({seen.feature_name(first) + " + " + seen.feature_name(second), "features",
                 [first, second](const Example& e) { return holds(e, first) && holds(e, second) ? 1.0F : 0.0F; },
-                within[static_cast<std::size_t>(second)]});
+                within[static_cast<std::size_t>(second)], 2});
 }
 
-// The best on the examples; a feature wins when it is nearly as good as any list of tokens.
+// The best on the examples; one token or feature wins when it is nearly as good as any list, a token over a feature.
 Candidate best_candidate(const Observation& seen, const ExampleSet& set, const TableSimulator& table) {
   std::vector<Candidate> all;
   for (const int length : {1, 2}) all.push_back(ngram_candidate(seen, set, table, length));
   add_feature_candidates(seen, set, all);
   const auto worth = [](const Candidate& c) {
     if (std::isnan(c.train)) return -1.0;
-    return c.train * (c.kind == "feature" ? 1.1 : c.kind == "features" ? 1.05 : 1.0);
+    const double said_shortly = c.kind == "feature" ? 1.1 : c.parts == 1 ? 1.11 : c.kind == "features" ? 1.05 : 1.0;
+    return c.train * said_shortly;
   };
   return *std::max_element(all.begin(), all.end(),
                            [&](const Candidate& a, const Candidate& b) { return worth(a) < worth(b); });

@@ -24,17 +24,28 @@ const float* floats(const Tensor& t, std::vector<float>& buffer) {
   return buffer.data();
 }
 
+// The codes of a layer, or what the options make of them.
+const float* looked_at(const Tensor& t, std::size_t layer, const ObserveOptions& options, std::vector<float>& buffer) {
+  const float* code = floats(t, buffer);
+  if (!options.look) return code;
+  std::vector<float> out(static_cast<std::size_t>(t.numel()));
+  options.look(static_cast<int64_t>(layer), code, t.rows(), out.data());
+  buffer = std::move(out);
+  return buffer.data();
+}
+
 // Thresholds of one site: 0, then quantiles of what is above 0.
 class Calibration final : public Tap {
  public:
-  Calibration(std::vector<std::string> sites, int levels) : sites_(std::move(sites)), levels_(levels) {
+  Calibration(std::vector<std::string> sites, int levels, const ObserveOptions& options)
+      : sites_(std::move(sites)), levels_(levels), options_(options) {
     found.resize(sites_.size());
   }
   bool wants(std::string_view site) override { return std::find(sites_.begin(), sites_.end(), site) != sites_.end(); }
   void see(std::string_view site, const Tensor& value) override {
     const auto which = static_cast<std::size_t>(std::find(sites_.begin(), sites_.end(), site) - sites_.begin());
     std::vector<float> buffer;
-    const float* code = floats(value, buffer);
+    const float* code = looked_at(value, which, options_, buffer);
     const int64_t rows = value.rows(), m = value.cols();
     std::vector<float>& to = found[which];
     to.assign(static_cast<std::size_t>(levels_ * m), 0.0F);
@@ -58,6 +69,7 @@ class Calibration final : public Tap {
  private:
   std::vector<std::string> sites_;
   int levels_;
+  const ObserveOptions& options_;
 };
 
 }  // namespace
@@ -72,9 +84,8 @@ class Observation::Listener final : public Tap {
   }
   void see(std::string_view site, const Tensor& value) override {
     std::vector<float> buffer;
-    const float* x = floats(value, buffer);
-    if (site == last_) return add_scales(x, value.rows(), value.cols());
-    to_.sites_[number(site)]->take(x, info_);
+    if (site == last_) return add_scales(floats(value, buffer), value.rows(), value.cols());
+    to_.sites_[number(site)]->take(looked_at(value, number(site), to_.options_, buffer), info_);
   }
 
  private:
@@ -151,7 +162,7 @@ std::vector<std::vector<float>> Observation::thresholds(int levels) {
   const int64_t n = std::clamp<int64_t>(calibration_tokens / window_tokens(), 1, whole);
   std::vector<int64_t> some;
   for (int64_t k = 0; k < n; ++k) some.push_back(k * whole / n);
-  Calibration tap(sites(), levels);
+  Calibration tap(sites(), levels, options_);
   forward(some, tap);
   return std::move(tap.found);
 }

@@ -27,6 +27,8 @@ struct ObserveOptions {
   int64_t sample_excerpts = 128;
   std::string inventory = "supersenses";  // of concepts, for texts
   uint64_t seed = 1;
+  /// What is observed instead of a layer's codes: as many numbers for each of `rows` tokens; unset: the codes.
+  std::function<void(int64_t layer, const float* code, int64_t rows, float* out)> look = {};
   std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
@@ -78,6 +80,8 @@ class Observation {
   /// Features that have a row, and how often each held.
   virtual int64_t features() const = 0;
   virtual std::string feature_name(int64_t row) const = 0;
+  /// Does the feature come from the inventory (the classes of images)?
+  virtual bool is_concept(int64_t row) const = 0;
   double feature_count(int64_t row, bool held_out) const {
     return feature_counts_[held_out ? 1 : 0][static_cast<std::size_t>(row)];
   }

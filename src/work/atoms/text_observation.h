@@ -19,6 +19,7 @@ class TextObservation final : public Observation {
   std::string ngram_text(int64_t row) const override;
   int64_t features() const override { return static_cast<int64_t>(kept_.size()); }
   std::string feature_name(int64_t row) const override { return features_.name(kept_[static_cast<std::size_t>(row)]); }
+  bool is_concept(int64_t row) const override { return features_.is_concept(kept_[static_cast<std::size_t>(row)]); }
   int64_t outputs() const override { return tokenizer_.vocab_size(); }
   std::string output_text(int64_t output) const override {
     return std::string(tokenizer_.bytes_of(static_cast<int32_t>(output)));

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "model/language_model.h"
+#include "model/models.h"
 #include "work/train/optimizer.h"
 
 namespace crate {
@@ -34,7 +34,80 @@ std::vector<int32_t> random_tokens(int64_t count, int64_t vocab) {
   return out;
 }
 
+std::vector<float> random_numbers(int64_t count) {
+  std::vector<float> out(static_cast<std::size_t>(count));
+  const Rng rng(2, Stream::data);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(rng.uniform(0, i));
+  return out;
+}
+
+// A batch of nonsense for a model of images, and what is timed on it.
+class RandomImages {
+ public:
+  RandomImages(Model& model, int64_t rows) : model_(model), rows_(rows) {
+    const ImageConfig& image = model.config().image;
+    pixels_ = random_numbers(rows * image.channels * image.height * image.width);
+    targets_ = random_numbers(rows * std::max(image.classes, image.patches()));
+  }
+  Tensor loss(Run& run) {
+    const ImageConfig& image = model_.config().image;
+    if (auto* autoencoder = dynamic_cast<MaeModel*>(&model_))
+      return autoencoder->forward(run, images(), {targets_.data(), {rows_, image.patches()}, Dtype::f32}).loss;
+    return classifier().loss(run, images(), {targets_.data(), {rows_, image.classes}, Dtype::f32}).loss;
+  }
+  void forward(Run& run) {
+    if (is_autoencoder(model_.config().family))
+      loss(run);
+    else
+      classifier().logits(run, images());
+  }
+
+ private:
+  VisionModel& classifier() { return dynamic_cast<VisionModel&>(model_); }
+  Tensor images() {
+    const ImageConfig& image = model_.config().image;
+    return {pixels_.data(), {rows_, image.channels, image.height, image.width}, Dtype::f32};
+  }
+
+  Model& model_;
+  int64_t rows_;
+  std::vector<float> pixels_, targets_;
+};
+
 }  // namespace
+
+ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_options,
+                        const ImageBenchOptions& options) {
+  Device device(device_options);
+  const auto model = make_model(device, config);
+  model->init(1);
+  ImageSpeed result;
+  for (const int64_t rows : options.train_only ? std::vector<int64_t>{} : options.batches) {
+    RandomImages batch(*model, rows);
+    result.forward.emplace_back(rows, speed(options.repeats, rows, [&] {
+                                  Run run(device);
+                                  batch.forward(run);
+                                  return run.forward_cost().flops;
+                                }));
+  }
+  model->store().allocate_grads();
+  Optimizer optimizer(device, {&model->store()}, {});
+  RandomImages batch(*model, options.train_batch);
+  int64_t step = 0;
+  result.train = speed(options.repeats, options.train_batch, [&] {
+    double flops = 0;
+    {
+      model->store().forget_grads();
+      Run run(device, {.record = true, .train = true});
+      run.backward(batch.loss(run));
+      flops = run.forward_cost().flops + run.backward_cost().flops;
+    }
+    optimizer.update(1e-4, 0.1, step++);
+    return flops;
+  });
+  result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());
+  return result;
+}
 
 ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_options, const BenchOptions& options) {
   Device device(device_options);

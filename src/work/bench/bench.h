@@ -1,6 +1,9 @@
-// bench: end-to-end speed of a model: a training step, a forward, a decoded token.
+// bench: end-to-end speed of a model: a training step, a forward, a decoded token; for images, batches of several
+// sizes.
 #pragma once
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "model/config.h"
 #include "tensor/device.h"
@@ -11,13 +14,13 @@ struct BenchOptions {
   int64_t batch = 32;
   int repeats = 5;  // after one warm-up; medians count
   int64_t decode_tokens = 64;
-  bool train_only = false;    // leave out forward and decoding
+  bool train_only = false;  // leave out forward and decoding
 };
 
 struct SpeedOf {
-  double ms = 0;  // median
-  double tokens_per_second = 0;
-  double gflops = 0;  // counted by the operators / median time
+  double ms = 0;          // median
+  double per_second = 0;  // tokens, or images
+  double gflops = 0;      // counted by the operators / median time
 };
 
 struct ModelSpeed {
@@ -27,5 +30,21 @@ struct ModelSpeed {
 
 /// Random weights and tokens; training updates with AdamW.
 ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device, const BenchOptions& options);
+
+struct ImageBenchOptions {
+  std::vector<int64_t> batches = {1, 8, 32};  // of the forwards
+  int64_t train_batch = 16;
+  int repeats = 5;
+  bool train_only = false;
+};
+
+struct ImageSpeed {
+  SpeedOf train;
+  std::vector<std::pair<int64_t, SpeedOf>> forward;  // batch, speed
+  double peak_memory_bytes = 0;
+};
+
+/// Random weights, images and noise; training updates with AdamW. An auto-encoder's forward ends in its loss.
+ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device, const ImageBenchOptions& options);
 
 }  // namespace crate

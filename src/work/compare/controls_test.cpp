@@ -59,9 +59,10 @@ TEST(Rotation, TurnsWhatLiesInTheStream) {
 TEST(Rotation, KnowsEveryParameterOfEveryFamily) {
   for (const auto& [name, config] : small_models()) {
     int64_t changed = 0;
-    for (const auto& [parameter, shape] : parameter_shapes(config)) {
+    for (const auto& [parameter, shape, decays] : parameter_shapes(config)) {
       std::vector<int64_t> sizes;
       for (int i = 0; i < shape.rank(); ++i) sizes.push_back(shape[i]);
+      static_cast<void>(decays);
       const Array value = numbers(sizes);
       const std::vector<float> now = turned(parameter, value, config.dim, 1), old = value.to_f32();
       const bool in_block = parameter.starts_with("blocks.") && shape.rank() == 2;

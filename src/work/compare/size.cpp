@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/error.h"
 #include "model/cost.h"
 #include "model/parameters.h"
 
@@ -19,9 +20,18 @@ double change(const ModelConfig& a, const ModelConfig& b) {
   return moved(a.dim, b.dim) + moved(a.layers, b.layers) + 0.5 * moved(a.n_atoms(), b.n_atoms());
 }
 
+bool is_valid(const ModelConfig& c) {
+  try {
+    c.validate();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // Both budgets grow almost linearly with the atoms: a bisection finds where they fit best.
 ModelConfig with_best_atoms(ModelConfig c, const Budget& target, Match match) {
-  if (c.family == Family::crate_gpt) return c;  // its dictionary is square
+  if (has_square_code(c.family)) return c;  // as wide as the stream
   const auto excess = [&](int64_t eighths) {
     c.atoms = 8 * eighths;
     const Budget b = budget_of(c);
@@ -53,12 +63,14 @@ std::vector<ModelConfig> candidates(const ModelConfig& config, const Budget& tar
       ModelConfig c = config;
       c.layers = layers;
       c.dim = dim;
+      if (config.head_width > 0) c.head_width = 2 * std::max<int64_t>(1, config.head_width * dim / config.dim / 2);
       if (layers != config.layers) {
         if (c.eta.size() > 1) c.eta.resize(static_cast<std::size_t>(layers), c.eta.back());
         if (c.lambda.size() > 1) c.lambda.resize(static_cast<std::size_t>(layers), c.lambda.back());
       }
       // As wide a dictionary, in proportion, as asked; then the one that fits best.
       c.atoms = config.atoms == 0 ? 0 : std::max<int64_t>(8, config.atoms * dim / config.dim / 8 * 8);
+      if (!is_valid(c)) continue;  // some positions of images ask for a width of their own
       out.push_back(c);
       out.push_back(with_best_atoms(c, target, match));
     }
@@ -70,8 +82,8 @@ std::vector<ModelConfig> candidates(const ModelConfig& config, const Budget& tar
 
 Budget budget_of(const ModelConfig& config) {
   const ModelCost cost = training_cost(config, 1, config.context);
-  return {static_cast<double>(count_parameters(config).all),
-          (cost.forward.flops + cost.backward.flops) / static_cast<double>(config.context)};
+  const double units = is_image(config.family) ? 1 : static_cast<double>(config.context);
+  return {static_cast<double>(count_parameters(config).all), (cost.forward.flops + cost.backward.flops) / units};
 }
 
 double mismatch(const Budget& a, const Budget& b, Match match) {

@@ -1,7 +1,7 @@
 // size: the budget of a model, and the shape that spends the same.
 //
-// Parameters count every number of the model; FLOPs are those of training a token at the full context (forward and
-// backward), as the operators count them.
+// Parameters count every number of the model; FLOPs are those of training a token at the full context, or an image
+// (forward and backward), as the operators count them.
 #pragma once
 #include "model/config.h"
 #include "work/compare/experiment.h"
@@ -10,7 +10,7 @@ namespace crate {
 
 struct Budget {
   double parameters = 0;
-  double flops = 0;  // a training token
+  double flops = 0;  // of training a token or an image
 };
 
 Budget budget_of(const ModelConfig& config);

@@ -58,6 +58,11 @@ class Preparer {
     if (!o_.val.empty()) read(o_.val, report, "val");
     require(result_.train_tokens > 0, "{} is empty: there is nothing to learn from", o_.train.front());
     require(
+        result_.val_tokens > 0 || result_.documents > 1,
+        "{} is one document, so none is left for validation; give a text with --val, or tell with --document-prefix "
+        "how its documents begin",
+        o_.train.front());
+    require(
         result_.val_tokens > 0,
         "no document is left for validation: {} documents, every {}th is kept; give --val or a larger --val-fraction",
         result_.documents, val_every_);

@@ -129,6 +129,7 @@ TEST(Prepare, EmptyTextsAreErrorsThatLeaveNothing) {
   };
   EXPECT_NE(message("").find("text.txt is empty"), std::string::npos) << message("");
   EXPECT_NE(message(articles(3)).find("no document is left for validation"), std::string::npos) << message(articles(3));
+  EXPECT_NE(message("one text only\n").find("text.txt is one document"), std::string::npos);
   EXPECT_TRUE(std::filesystem::is_empty(f.at("out")));
   PrepareOptions none;
   EXPECT_THROW(prepare(none), Error);

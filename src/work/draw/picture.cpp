@@ -55,7 +55,7 @@ Colour object_colour(std::size_t object) {
   return colours[(object + std::size(colours) - 1) % std::size(colours)];
 }
 
-double between(const double* grid, int64_t rows, int64_t columns, double y, double x) {
+double value_at(const double* grid, int64_t rows, int64_t columns, double y, double x) {
   const double row = std::clamp(y * static_cast<double>(rows) - 0.5, 0.0, static_cast<double>(rows - 1));
   const double column = std::clamp(x * static_cast<double>(columns) - 0.5, 0.0, static_cast<double>(columns - 1));
   const auto i = static_cast<int64_t>(row), j = static_cast<int64_t>(column);
@@ -70,7 +70,7 @@ Image with_heat(const Image& picture, const double* grid, int64_t rows, int64_t 
   Image out(picture.height, picture.width, 3);
   for (int y = 0; y < out.height; ++y) {
     for (int x = 0; x < out.width; ++x) {
-      const double value = between(grid, rows, columns, (y + 0.5) / out.height, (x + 0.5) / out.width);
+      const double value = value_at(grid, rows, columns, (y + 0.5) / out.height, (x + 0.5) / out.width);
       const uint8_t grey = byte_of(0.7 * grey_of(picture, y, x));
       const Colour colour = mix({grey, grey, grey}, heat(largest > 0 ? value / largest : 0), 0.65);
       std::copy(colour.begin(), colour.end(), out.at(y, x));

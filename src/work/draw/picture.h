@@ -19,7 +19,7 @@ Colour object_colour(std::size_t object);
 
 /// A grid of numbers at a place (0..1 from the top and the left of the
 /// picture), linear between the centres of its cells.
-double between(const double* grid, int64_t rows, int64_t columns, double y, double x);
+double value_at(const double* grid, int64_t rows, int64_t columns, double y, double x);
 
 /// The picture in grey, dimmed, and over it the grid as heat; 1 is the largest
 /// value of the grid.

@@ -176,6 +176,36 @@ TEST_P(Explain, FrozenJacobianIsTheComplexStepWithGatesHeld) {
 INSTANTIATE_TEST_SUITE_P(All, Explain, testing::ValuesIn(small_models()),
                          [](const auto& info) { return info.param.name; });
 
+class ExplainImages : public testing::TestWithParam<ModelCase> {};
+
+TEST_P(ExplainImages, CutsAndEffectsSumUp) {
+  for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {
+    Device device({.kind = kind});
+    VisionModel model(device, GetParam().config);
+    init_noisily(model, 7);
+    PixelBatch batch(GetParam().config, 2, 0, 5);
+    const Tensor images = batch.images();
+    const ImageSubject subject(model, {images.as<float>(), images.as<float>() + images.numel()}, images.shape);
+    const Walk walk(subject, {{.score = 3}, {.score = 1, .contrast = 5}});
+    const bool exact = kind == DeviceKind::ref;
+    for (int64_t row = 0; row < 2; ++row) {
+      const Explanation e = explain(walk, row);
+      EXPECT_EQ(e.cuts.size(), static_cast<std::size_t>(2 * walk.layers() + 2));
+      expect_cuts_hold(e, exact ? 1e-12 : 1e-6);
+      EXPECT_LE(edges_among(walk, e, units_of(walk, e, 200)).residual(), exact ? 1e-12 : 1e-4);
+    }
+  }
+}
+
+std::vector<ModelCase> classifiers() {
+  std::vector<ModelCase> cases = small_image_models();
+  std::erase_if(cases, [](const ModelCase& c) { return is_autoencoder(c.config.family); });
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ExplainImages, testing::ValuesIn(classifiers()),
+                         [](const auto& info) { return info.param.name; });
+
 TEST(Units, NamesReadBack) {
   for (const Family family : {Family::crate_lm, Family::gpt2}) {
     for (const Unit& u :

@@ -37,6 +37,9 @@ ImageSubject::ImageSubject(VisionModel& model, std::vector<float> pixels, const 
     : model_(model), pixels_(std::move(pixels)), shape_(shape) {
   require(shape_.rank() == 4 && shape_.numel() == static_cast<int64_t>(pixels_.size()) && !pixels_.empty(),
           "[explain] images must be (b, channels, height, width), came {} numbers as {}", pixels_.size(), shape_.str());
+  const ImageConfig& c = model.config().image;
+  require(shape_[2] == c.height && shape_[3] == c.width, "[explain] this model reads images of {} x {}, came {} x {}",
+          c.height, c.width, shape_[2], shape_[3]);
 }
 
 Tensor ImageSubject::forward(Run& run) const {

@@ -5,8 +5,9 @@
 //   X: all patches, the mean taken off; v_1, v_2, v_3 the eigenvectors of X'X with the largest eigenvalues
 //   red, green, blue of a patch: x'v_1, x'v_2, x'v_3, each stretched so that 1 % of all patches lie below 0 and above 1
 //
-// With `foreground`, a first component is taken over all patches and cut half way between its ends; the side with fewer
-// patches at the borders of the pictures is the foreground, and only its patches are coloured, by components of theirs.
+// With `foreground`, a first component is taken over all patches and cut half way between its ends; the side of whose
+// patches a smaller share lies at the borders of the pictures is the foreground, and only its patches are coloured, by
+// components of theirs.
 #pragma once
 #include <array>
 #include <vector>

@@ -69,19 +69,19 @@ TEST(View, AttentionIsTheAuthors) {
   }
 }
 
-TEST(View, MapsAndProjectionsBelongToTheirPatches) {
+TEST(View, AtAnotherSizeMapsAndProjectionsBelongToTheirPatches) {
   for (const Family family : {Family::crate, Family::crate_alpha, Family::vit}) {
     Device device{{.kind = DeviceKind::ref}};
     VisionModel model(device, small_config(family));
     model.init(3);
-    const ModelInput input = input_for(model.config(), noise(20, 20), 0);
+    const ModelInput input = input_for(model.config(), noise(20, 32), 20);
     RecordingTap kept;
     crate::Run run(device, {.tap = &kept});
     std::vector<float> numbers = input.numbers;
-    model.tokens(run, {numbers.data(), {1, 3, 16, 16}, Dtype::f32});
+    model.tokens(run, {numbers.data(), {1, 3, 20, 32}, Dtype::f32});
     const std::string half = is_white_box(family) ? "blocks.1.mssa." : "blocks.1.mha.";
     const AttentionMaps maps = attention_of(model, input);
-    const int64_t n = 1 + 4 * 4;
+    const int64_t n = 1 + 5 * 8;
     ASSERT_EQ(maps.rows * maps.columns, n - 1);
     for (int64_t j = 0; j + 1 < n; ++j)
       EXPECT_NEAR(maps.map(1, 2)[j], kept.values.at(half + "pattern")[(2 * n + 0) * n + 1 + j], 1e-12);
@@ -92,8 +92,8 @@ TEST(View, MapsAndProjectionsBelongToTheirPatches) {
     for (int64_t i = 0; i < f.patches(); ++i)
       for (int64_t j = 0; j < 12; ++j) EXPECT_NEAR(f.values[i * 12 + j], coords[(1 + i) * width + begin + j], 1e-12);
     EXPECT_THROW(projections_of(model, input, 2), Error);
-    const SegmentOptions by_attention{.method = "attention", .layer = 1};
-    EXPECT_EQ(segment(model, noise(20, 20), by_attention).masks.size(), 3u);
+    const SegmentOptions by_attention{.method = "attention", .layer = 1, .size = 20};
+    EXPECT_EQ(segment(model, noise(20, 32), by_attention).masks.size(), 3u);
   }
 }
 
@@ -173,9 +173,9 @@ TEST(Pictures, HeatStandsWhereTheMapIsLarge) {
   }
   EXPECT_EQ(best_y / 10, 1);
   EXPECT_EQ(best_x / 10, 3);
-  EXPECT_DOUBLE_EQ(between(map.data(), 3, 4, 0.5, 0.875), 0.9);
-  EXPECT_DOUBLE_EQ(between(map.data(), 3, 4, 0.5, 1), 0.9);
-  EXPECT_NEAR(between(map.data(), 3, 4, 0.5, 0.75), 0.5, 1e-12);
+  EXPECT_DOUBLE_EQ(value_at(map.data(), 3, 4, 0.5, 0.875), 0.9);
+  EXPECT_DOUBLE_EQ(value_at(map.data(), 3, 4, 0.5, 1), 0.9);
+  EXPECT_NEAR(value_at(map.data(), 3, 4, 0.5, 0.75), 0.5, 1e-12);
 }
 
 TEST(Pictures, SheetsHoldEveryCellAndLabels) {

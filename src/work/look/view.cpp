@@ -4,16 +4,12 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "work/image/augment.h"
+#include "work/eval/evaluate_images.h"
 #include "work/image/resample.h"
+#include "work/measure/numbers.h"
 
 namespace crate {
 namespace {
-
-std::vector<double> doubles_of(const Tensor& t) {
-  if (t.dtype == Dtype::f32) return {t.as<float>(), t.as<float>() + t.numel()};
-  return {t.as<double>(), t.as<double>() + t.numel()};
-}
 
 // Keeps one site of one image.
 class OneSite final : public Tap {
@@ -82,7 +78,7 @@ ModelInput input_for(const ModelConfig& config, const Image& picture, int64_t si
   out.image = resize(channels, static_cast<int>(out.rows * c.patch), static_cast<int>(out.columns * c.patch_columns()),
                      Filter::bilinear);
   out.numbers.resize(out.image.pixels.size());
-  normalise(out.image, {{c.mean.begin(), c.mean.end()}, {c.std.begin(), c.std.end()}}, out.numbers.data());
+  normalise(out.image, normalisation_for(config), out.numbers.data());
   return out;
 }
 

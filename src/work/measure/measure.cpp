@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "base/parallel.h"
-#include "work/image/augment.h"
+#include "work/eval/evaluate_images.h"
 #include "work/measure/tap.h"
 
 namespace crate {
@@ -45,8 +45,9 @@ Measurement measure(LanguageModel& model, const Tokens& text, const MeasureOptio
 
 Measurement measure(VisionModel& model, const ImageSet& images, const MeasureOptions& options) {
   const ImageConfig& c = model.config().image;
-  const EvalTransform transform{options.resize, static_cast<int>(c.height), static_cast<int>(c.width)};
-  const Normalisation normalisation{{c.mean.begin(), c.mean.end()}, {c.std.begin(), c.std.end()}};
+  EvalTransform transform = transform_for(model.config());
+  if (options.resize >= 0) transform.resize = options.resize;
+  const Normalisation normalisation = normalisation_for(model.config());
   const int64_t all = images.size(), samples = std::min(options.samples, all), each = c.channels * c.height * c.width;
   require(all > 0, "{} holds no image", images.source());
   return in_batches(model, samples, options, [&](Run& run, int64_t from, int64_t rows) {

@@ -14,7 +14,7 @@ struct MeasureOptions {
   int64_t samples = 64;  // at most; images, or sequences of the model's context, spread evenly over the data
   int64_t batch = 8;     // samples at a time
   double squared_precision = 0.01;
-  int resize = 0;  // images: the short side before the middle is cut out; 0: what just covers the model's input
+  int resize = -1;  // images: the short side before the middle is cut out; -1: as an evaluation does
   std::function<void(int64_t done, int64_t total)> progress = {};
 };
 

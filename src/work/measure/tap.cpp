@@ -11,15 +11,11 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "tensor/gemm.h"
+#include "work/measure/numbers.h"
 #include "work/measure/rate.h"
 
 namespace crate {
 namespace {
-
-std::vector<double> doubles_of(const Tensor& t) {
-  if (t.dtype == Dtype::f32) return {t.as<float>(), t.as<float>() + t.numel()};
-  return {t.as<double>(), t.as<double>() + t.numel()};
-}
 
 // Layer and inner name of "blocks.{layer}.{name}"; layer -1 for other sites.
 struct Place {

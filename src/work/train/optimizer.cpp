@@ -17,10 +17,13 @@ int64_t maps_in(const Param& p) { return p.name.ends_with(".qkv") ? 3 : 1; }
 
 }  // namespace
 
-Optimizer::Optimizer(Device& device, const std::vector<ParameterStore*>& stores, const OptimizerRecipe& recipe)
+Optimizer::Optimizer(Device& device, const std::vector<ParameterStore*>& stores, const OptimizerRecipe& recipe,
+                     const std::function<bool(const Param&)>& fixed)
     : device_(device), stores_(stores), recipe_(recipe) {
   for (ParameterStore* store : stores) {
-    for (const Param& p : store->all()) {
+    for (Param& p : store->all()) {
+      if (fixed && fixed(p)) continue;
+      params_.push_back(&p);
       Rule rule;
       rule.kind = recipe.name == "lion"                         ? Rule::lion
                   : recipe.name == "muon" && is_block_matrix(p) ? Rule::muon
@@ -67,17 +70,13 @@ void Optimizer::update_one(const Param& p, const Rule& rule, double lr, double d
 
 double Optimizer::update(double lr, double weight_decay, int64_t step) {
   double squares = 0;
-  std::vector<Param*> params;
-  for (ParameterStore* store : stores_) {
-    for (Param& p : store->all()) {
-      require(p.has_grad, "[optimizer] parameter {} received no gradient", p.name);
-      squares += sum_of_squares(device_, p.grad);
-      params.push_back(&p);
-    }
+  for (const Param* p : params_) {
+    require(p->has_grad, "[optimizer] parameter {} received no gradient", p->name);
+    squares += sum_of_squares(device_, p->grad);
   }
   const double norm = std::sqrt(squares), factor = clip_factor(norm, recipe_.clip);
-  for (std::size_t i = 0; i < params.size(); ++i)
-    update_one(*params[i], rules_[i], lr, params[i]->decay ? weight_decay : 0, factor, step);
+  for (std::size_t i = 0; i < params_.size(); ++i)
+    update_one(*params_[i], rules_[i], lr, params_[i]->decay ? weight_decay : 0, factor, step);
   for (ParameterStore* store : stores_) store->values_changed();
   return norm;
 }

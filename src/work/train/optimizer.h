@@ -1,6 +1,7 @@
 // optimizer: AdamW, Lion or Muon over all parameters of a task, with global-norm clipping. Muon is for the matrices of
 // the blocks; embeddings, head and vectors then go with AdamW at the same rate (ops/muon.h says why that fits).
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "model/store.h"
@@ -11,7 +12,9 @@ namespace crate {
 
 class Optimizer {
  public:
-  Optimizer(Device& device, const std::vector<ParameterStore*>& stores, const OptimizerRecipe& recipe);
+  /// `fixed` tells parameters that stay as they are; none by default.
+  Optimizer(Device& device, const std::vector<ParameterStore*>& stores, const OptimizerRecipe& recipe,
+            const std::function<bool(const Param&)>& fixed = {});
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -28,7 +31,7 @@ class Optimizer {
   const std::string& name() const { return recipe_.name; }
 
  private:
-  // What a parameter is updated by, in the order of the walk over the stores.
+  // What a parameter is updated by, in the order of params_.
   struct Rule {
     enum Kind : uint8_t { adamw, lion, muon } kind = adamw;
     Tensor m, v = {};
@@ -38,6 +41,7 @@ class Optimizer {
 
   Device& device_;
   std::vector<ParameterStore*> stores_;
+  std::vector<Param*> params_;  // that are learned
   OptimizerRecipe recipe_;
   std::vector<Moment> moments_;
   std::vector<Rule> rules_;

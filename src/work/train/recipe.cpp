@@ -49,9 +49,10 @@ Fields fields_of(const toml::table& table, const std::string& path) {
   Fields out;
   for (const auto& [section, node] : table) {
     const toml::table* keys = node.as_table();
-    require(keys != nullptr,
-            "{}: '{}' stands outside a section; expected [model] [data] [train] [optimizer] [schedule]", path,
-            std::string_view(section.str()));
+    require(
+        keys != nullptr,
+        "{}: '{}' stands outside a section; expected [model] [data] [augment] [train] [dino] [optimizer] [schedule]",
+        path, std::string_view(section.str()));
     flatten(*keys, std::string(section.str()), out);
   }
   return out;
@@ -76,12 +77,47 @@ template <class T> T number_from(const std::string& text, const std::string& key
 void take(const std::string& text, const std::string&, std::string& to) { to = text; }
 void take(const std::string& text, const std::string& key, double& to) { to = number_from<double>(text, key); }
 void take(const std::string& text, const std::string& key, int64_t& to) { to = number_from<int64_t>(text, key); }
+void take(const std::string& text, const std::string& key, int& to) { to = number_from<int>(text, key); }
 void take(const std::string& text, const std::string& key, uint64_t& to) {
   to = static_cast<uint64_t>(number_from<int64_t>(text, key));
 }
 void take(const std::string& text, const std::string& key, bool& to) {
   require(text == "true" || text == "false", "[recipe] {} must be true or false, came '{}'", key, text);
   to = text == "true";
+}
+
+template <class Visit> void for_each_augment_field(AugmentOptions& a, Visit&& visit) {
+  visit("augment.crop", a.crop);
+  visit("augment.scale_min", a.scale_min);
+  visit("augment.scale_max", a.scale_max);
+  visit("augment.ratio_min", a.ratio_min);
+  visit("augment.ratio_max", a.ratio_max);
+  visit("augment.padding", a.padding);
+  visit("augment.interpolation", a.interpolation);
+  visit("augment.flip", a.flip);
+  visit("augment.randaugment", a.randaugment);
+  visit("augment.randaugment_strength", a.randaugment_strength);
+  visit("augment.jitter", a.jitter);
+  visit("augment.brightness", a.brightness);
+  visit("augment.contrast", a.contrast);
+  visit("augment.saturation", a.saturation);
+  visit("augment.hue", a.hue);
+  visit("augment.grey", a.grey);
+  visit("augment.blur", a.blur);
+  visit("augment.blur_min", a.blur_min);
+  visit("augment.blur_max", a.blur_max);
+  visit("augment.solarise", a.solarise);
+  visit("augment.erase", a.erase);
+  visit("augment.erase_min", a.erase_min);
+  visit("augment.erase_max", a.erase_max);
+  visit("augment.erase_ratio_min", a.erase_ratio_min);
+  visit("augment.erase_ratio_max", a.erase_ratio_max);
+  visit("augment.erase_noise", a.erase_noise);
+  visit("augment.mixup", a.mixup);
+  visit("augment.cutmix", a.cutmix);
+  visit("augment.mix", a.mix);
+  visit("augment.mix_switch", a.mix_switch);
+  visit("augment.label_smoothing", a.label_smoothing);
 }
 
 template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
@@ -91,6 +127,23 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("data.tokenizer", r.data.tokenizer);
   visit("data.json_field", r.data.json_field);
   visit("data.document_prefix", r.data.document_prefix);
+  visit("data.workers", r.data.workers);
+  visit("data.memory_mb", r.data.memory_mb);
+  visit("data.resize", r.data.resize);
+  for_each_augment_field(r.augment, visit);
+  visit("train.task", r.train.task);
+  visit("train.init_from", r.train.init_from);
+  visit("train.epochs", r.train.epochs);
+  visit("train.eval_images", r.train.eval_images);
+  visit("dino.hidden", r.dino.hidden);
+  visit("dino.features", r.dino.features);
+  visit("dino.small_views", r.dino.small_views);
+  visit("dino.small_size", r.dino.small_size);
+  visit("dino.split", r.dino.split);
+  visit("dino.eps", r.dino.eps);
+  visit("dino.coefficient", r.dino.coefficient);
+  visit("dino.momentum", r.dino.momentum);
+  visit("dino.knn_images", r.dino.knn_images);
   visit("train.steps", r.train.steps);
   visit("train.batch", r.train.batch);
   visit("train.micro_batches", r.train.micro_batches);
@@ -115,6 +168,7 @@ template <class Visit> void for_each_field(Recipe& r, Visit&& visit) {
   visit("optimizer.clip", r.optimizer.clip);
   visit("schedule.shape", r.schedule.shape);
   visit("schedule.warmup", r.schedule.warmup);
+  visit("schedule.warmup_epochs", r.schedule.warmup_epochs);
   visit("schedule.final_ratio", r.schedule.final_ratio);
 }
 
@@ -155,13 +209,23 @@ void one_of(const char* key, const std::string& value, std::initializer_list<std
 }
 
 void check(const Recipe& r) {
-  require(!r.data.train.empty(), "[recipe] data.train names no text to learn from");
+  require(!r.data.train.empty(), "[recipe] data.train names nothing to learn from");
   require(r.data.val_fraction > 0 && r.data.val_fraction < 1, "[recipe] data.val_fraction must lie in (0, 1), came {}",
           r.data.val_fraction);
   require(r.train.steps >= 0, "[recipe] train.steps must be >= 0, came {}", r.train.steps);
   require(r.train.batch > 0 && r.train.micro_batches > 0 && r.train.batch % r.train.micro_batches == 0,
           "[recipe] train.batch {} must be a positive multiple of train.micro_batches {}", r.train.batch,
           r.train.micro_batches);
+  require(r.train.epochs >= 0 && r.schedule.warmup_epochs >= 0,
+          "[recipe] train.epochs and schedule.warmup_epochs must be >= 0, came {} and {}", r.train.epochs,
+          r.schedule.warmup_epochs);
+  require(
+      is_image(r.model.family) || (r.train.epochs == 0 && r.schedule.warmup_epochs == 0),
+      "[recipe] train.epochs and schedule.warmup_epochs count passes over images; a text is learned for train.steps");
+  one_of("train.task", r.train.task, {"auto", "simdino"});
+  require(r.dino.hidden > 0 && r.dino.features > 0 && r.dino.small_views >= 0 && r.dino.small_size > 0 &&
+              r.dino.eps > 0 && r.dino.split > 0 && r.dino.split < 1 && r.dino.momentum >= 0 && r.dino.momentum <= 1,
+          "[recipe] [dino] must have positive sizes and eps, split in (0, 1) and momentum in [0, 1]");
   require(r.train.log_every > 0, "[recipe] train.log_every must be > 0, came {}", r.train.log_every);
   require(r.train.ema >= 0 && r.train.ema < 1, "[recipe] train.ema must lie in [0, 1), came {}", r.train.ema);
   one_of("train.dtype", r.train.dtype, {"f32", "bf16"});
@@ -210,7 +274,8 @@ Recipe load_recipe(const std::string& path, const std::vector<std::string>& over
   }
   check(recipe);
   recipe.model.validate();
-  for (std::string* p : {&recipe.data.train, &recipe.data.val, &recipe.data.tokenizer}) *p = resolve(*p, path);
+  for (std::string* p : {&recipe.data.train, &recipe.data.val, &recipe.data.tokenizer, &recipe.train.init_from})
+    *p = resolve(*p, path);
   return recipe;
 }
 

@@ -2,6 +2,9 @@
 
 #include <numeric>
 
+#include "work/train/dino_task.h"
+#include "work/train/image_task.h"
+#include "work/train/mae_task.h"
 #include "work/train/text_task.h"
 
 namespace crate {
@@ -20,6 +23,11 @@ double Validation::mean_nonzero() const {
 
 double scalar(const Tensor& t) { return t.dtype == Dtype::f32 ? t.as<float>()[0] : t.as<double>()[0]; }
 
-std::unique_ptr<Task> make_task(Device& device, Recipe& recipe) { return std::make_unique<TextTask>(device, recipe); }
+std::unique_ptr<Task> make_task(Device& device, Recipe& recipe) {
+  if (!is_image(recipe.model.family)) return std::make_unique<TextTask>(device, recipe);
+  if (is_autoencoder(recipe.model.family)) return std::make_unique<MaeTask>(device, recipe);
+  if (recipe.train.task == "simdino") return std::make_unique<DinoTask>(device, recipe);
+  return std::make_unique<ImageTask>(device, recipe);
+}
 
 }  // namespace crate

@@ -11,6 +11,7 @@
 
 #include "model/checkpoint.h"
 #include "work/measure/measurement.h"
+#include "work/train/average.h"
 #include "work/train/recipe.h"
 
 namespace crate {
@@ -47,14 +48,16 @@ class Task {
   /// All that is learned, in the order in which the optimiser walks it.
   virtual std::vector<ParameterStore*> stores() = 0;
   virtual int64_t layers() const = 0;
+  /// Never trained: positions that are a formula.
+  virtual bool is_fixed(const Param& /*p*/) const { return false; }
   /// Weights as a fresh run begins with them.
   virtual void init() = 0;
   /// Weights of a checkpoint. Throws Error when it holds another model.
   virtual void load(const DirectoryReader& directory) = 0;
   /// The model directory without the training state.
   virtual void put(DirectoryWriter& directory) = 0;
-  /// Tensors beside the weights that a resumed run needs, by name.
-  virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
+  /// Slow averages of the weights that the task keeps itself, to be evaluated and saved beside them; null: none.
+  virtual WeightAverage* average() { return nullptr; }
   /// What tells the training data from other data.
   virtual const std::string& data() const = 0;
 

@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "work/eval/evaluate.h"
 #include "work/measure/measure.h"
+#include "work/train/init_from.h"
 
 namespace crate {
 
@@ -50,12 +51,7 @@ TextTask::TextTask(Device& device, const Recipe& recipe)
   model_.set_recompute(recipe.train.recompute);
 }
 
-void TextTask::load(const DirectoryReader& directory) {
-  require(to_json(load_config(directory.folder())) == to_json(recipe_.model),
-          "{} holds another model than the recipe describes; give another --out", directory.folder());
-  const std::string weights = directory.path("model.safetensors");
-  fill_parameters(model_, read_safetensors(weights).tensors, weights);
-}
+void TextTask::load(const DirectoryReader& directory) { resume_model(model_, directory); }
 
 void TextTask::put(DirectoryWriter& directory) {
   put_model(directory, model_);

@@ -26,10 +26,11 @@ class Trainer {
         options_(options),
         device_({.kind = options.device, .bf16_products = recipe.train.dtype == "bf16"}),
         task_(make_task(device_, recipe_)),
-        optimizer_(device_, task_->stores(), recipe_.optimizer) {
+        optimizer_(device_, task_->stores(), recipe_.optimizer, [this](const Param& p) { return task_->is_fixed(p); }) {
     for (ParameterStore* store : task_->stores()) store->allocate_grads();
     last_.unit = task_->unit();
-    if (recipe_.train.ema > 0) average_.emplace(device_, task_->stores());
+    if (recipe_.train.ema > 0) own_average_.emplace(device_, task_->stores());
+    average_ = own_average_ ? &*own_average_ : task_->average();
     start();
   }
 
@@ -74,7 +75,7 @@ class Trainer {
       return;
     }
     task_->init();
-    if (average_) average_->set();
+    if (own_average_) own_average_->set();
     std::filesystem::create_directories(options_.out);
     metrics_.emplace(options_.out);
     // From here on the directory is this run's: without a first checkpoint, --resume would continue the old one.
@@ -88,7 +89,6 @@ class Trainer {
   StateTensors tensors() const {
     StateTensors out;
     for (const auto& m : optimizer_.moments()) out.emplace_back(m.name, m.value);
-    for (auto& named : task_->state()) out.push_back(named);
     if (average_)
       for (auto& named : average_->named("ema")) out.push_back(named);
     return out;
@@ -129,7 +129,7 @@ class Trainer {
             last_.grad_norm, now_.step + 1, options_.out);
     task_->stepped(now_.step);
     ++now_.step;
-    if (average_) average_->update(average_decay(recipe_.train.ema, now_.step));
+    if (own_average_) own_average_->update(average_decay(recipe_.train.ema, now_.step));
     now_.loss_sum += loss;
     ++now_.loss_count;
     if (log) last_.code_nonzero = sparsity.mean();
@@ -238,7 +238,8 @@ class Trainer {
   Device device_;
   std::unique_ptr<Task> task_;
   Optimizer optimizer_;
-  std::optional<WeightAverage> average_;
+  std::optional<WeightAverage> own_average_;  // of [train] ema
+  WeightAverage* average_ = nullptr;          // that, or the task's; null: none
   TrainProgress now_;
   bool traced_ = false;
   double flops_ = 0;

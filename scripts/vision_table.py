@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""The lines of docs/results/vision.jsonl as the table of docs/vision.md: mean and deviation over the seeds."""
+import json
+import statistics
+import sys
+
+lines = [json.loads(line) for line in open(sys.argv[1] if len(sys.argv) > 1 else "docs/results/vision.jsonl")]
+
+
+def spread(values, scale=1.0, digits=2):
+    values = [scale * v for v in values]
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
+
+
+print("| images | model | parameters | MFLOPs an image | learning rate | seeds | top-1, % | loss | non-zero, % | images/s training | images/s inference |")
+print("|---|---|---|---|---|---|---|---|---|---|---|")
+for name in dict.fromkeys(line["set"] for line in lines):
+    for family in dict.fromkeys(line["family"] for line in lines):
+        runs = [line for line in lines if line["set"] == name and line["family"] == family]
+        if not runs:
+            continue
+        evals = [run["eval"] for run in runs]
+        nonzero = [statistics.mean(e["code_nonzero"]) for e in evals]
+        rates = sorted({run["lr"] for run in runs})
+        print(
+            f"| {name} | {family} | {evals[0]['parameters']} | {evals[0]['flops_per_image'] / 1e6:.1f} "
+            f"| {', '.join(f'{rate:g}' for rate in rates)} | {len(runs)} | {spread([e['top1'] for e in evals], 100)} "
+            f"| {spread([e['loss'] for e in evals], 1, 3)} | {spread(nonzero, 100, 1)} "
+            f"| {statistics.median(run['train']['images_per_second'] for run in runs):.0f} "
+            f"| {statistics.median(e['images_per_second'] for e in evals):.0f} |"
+        )

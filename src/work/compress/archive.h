@@ -1,0 +1,68 @@
+// archive: files of any bytes as one archive under a byte-level model, and back.
+//
+//   "CRZ1"  version of the arithmetic (1)  mode (0: the reader has the model, 1: it is inside)  hop (2 bytes)
+//   first 16 bytes of the model's SHA-256  check (4 bytes)  [mode 1: length (varint), packed model]  4 bytes of SHA-256
+//   then records: 1 name (length, bytes): a file begins      2 segment (see below)      0 the end
+//   segment: raw size, method (0 stored, 1 coded), payload size [coded: streams, size of each code], 8 bytes of SHA-256
+//   of the payload, 8 of the raw bytes, payload
+//
+// The check is what the model's logits on a fixed text hash to: a machine that would compute other numbers finds out
+// before it decodes. A single file has no name record, so that an archive is never more than 0.1 % + 64 bytes larger
+// than its content: a segment that does not get smaller is stored.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "work/compress/quantized.h"
+
+namespace crate {
+
+/// Fills at most `size` bytes and says how many; 0 is the end.
+using Source = std::function<std::size_t(char* to, std::size_t size)>;
+using Sink = std::function<void(std::string_view bytes)>;
+
+struct InputFile {
+  std::string name;  // without a folder
+  Source source;
+};
+
+struct CompressProgress {
+  int64_t raw = 0, coded = 0;  // bytes so far; coded grows by segments
+};
+
+struct CompressOptions {
+  bool embed = false;   // put the model inside
+  int64_t streams = 0;  // a segment of 4 MiB; 0: one per 128 KiB. More are faster to decode and cost some bytes each
+  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: half the context
+  std::function<void(const CompressProgress&)> progress = {};
+};
+
+struct CompressResult {
+  int64_t raw = 0, archive = 0;
+  int64_t model = 0;    // bytes of the packed model, inside the archive or not
+  int64_t weights = 0;  // numbers in it
+  double seconds = 0;
+};
+
+/// Throws Error.
+CompressResult compress(const QuantizedModel& model, const std::vector<InputFile>& files, const Sink& sink,
+                        const CompressOptions& options = {});
+
+struct DecompressOptions {
+  std::string where = "the archive";  // for messages
+  /// The model, when the archive has none inside: asked for once, may throw.
+  std::function<QuantizedModel()> model = {};
+  /// Called when a file begins ("" in an archive of one file without a name); what follows it goes to the result.
+  std::function<Sink(const std::string& name)> open = {};
+  bool decode = true;  // false: only the checksums of the payloads, no model needed
+  std::function<void(const CompressProgress&)> progress = {};
+};
+
+/// Throws Error on damage, on another model than the archive's, and on a machine that computes other numbers; bytes
+/// given to a sink before that were checked.
+CompressResult decompress(const Source& source, const DecompressOptions& options);
+
+}  // namespace crate

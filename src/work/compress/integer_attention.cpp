@@ -1,0 +1,170 @@
+#include "work/compress/integer_attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "work/compress/fixed.h"
+
+namespace crate {
+namespace {
+
+using fixed::clamp;
+using fixed::shift_round;
+
+constexpr double log2_e = 1.44269504088896340736;
+constexpr double norm_eps = 1e-6;  // of QK-norm, as in ops/mssa.h
+constexpr int norm_bits = 11;      // fractional bits of a normalised row: |x| <= sqrt(p) <= 16
+
+int16_t short_of(int64_t x) { return static_cast<int16_t>(std::clamp<int64_t>(x, -32767, 32767)); }
+
+// The shift to the right that brings Q16 numbers up to `bound` below 2^15.
+int shift_for(double bound) {
+  int e = 0;
+  std::frexp(bound * 65536.0, &e);
+  return std::max(0, e - 15);
+}
+
+// Bounds of |w_c| over every possible input of the norm before the projection.
+std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>& scale,
+                              const std::vector<float>* shift, const std::vector<float>* bias) {
+  std::vector<double> bounds;
+  for (int64_t i = 0; i < u.rows; ++i) {
+    double squares = 0, constant = bias ? (*bias)[static_cast<std::size_t>(i)] : 0;
+    for (int64_t j = 0; j < u.cols; ++j) {
+      const double w = static_cast<double>(u.scales[static_cast<std::size_t>(i)]) *
+                       u.values[static_cast<std::size_t>(i * u.cols + j)];
+      const double scaled = w * scale[static_cast<std::size_t>(j)];
+      squares += scaled * scaled;
+      if (shift) constant += w * (*shift)[static_cast<std::size_t>(j)];
+    }
+    // A little more, for the rounding of the activations.
+    bounds.push_back(1.05 * (std::sqrt(squares * static_cast<double>(u.cols)) + std::fabs(constant)));
+  }
+  return bounds;
+}
+
+}  // namespace
+
+IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
+    : d_(model.config.dim),
+      heads_(model.config.heads),
+      p_(model.config.head_dim()),
+      context_(model.config.context),
+      white_(is_white_box(model.config.family)),
+      norm_(model.config.qk_norm),
+      rotary_(model.config.rotary),
+      exclusive_(model.config.exclusive && white_) {
+  require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
+  const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
+  for (int64_t h = 0; h < heads_; ++h) {
+    const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
+    factor_.push_back(clamp(std::llround(temperature * log2_e / std::sqrt(static_cast<double>(p_)) * 65536.0)));
+  }
+  if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
+  set_shifts(model, block);
+  for (int64_t i = 0; rotary_ && i < context_; ++i) {
+    for (const bool sine : {false, true}) {
+      for (int64_t a = 0; a < p_ / 2; ++a) {
+        const double power = -2.0 * static_cast<double>(a) / static_cast<double>(p_);
+        const double angle = static_cast<double>(i) * fixed::exp_of(power * fixed::log_of(model.config.rotary_base));
+        turns_.push_back(
+            static_cast<int32_t>(std::lround((sine ? fixed::sin_of(angle) : fixed::cos_of(angle)) * (1 << 14))));
+      }
+    }
+  }
+}
+
+void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string& block) {
+  const std::string at = block + (white_ ? "mssa." : "mha.");
+  const QuantizedMatrix& u = model.matrix(at + (white_ ? "u" : "qkv"));
+  const std::string shift = block + "norm1.shift", bias = at + "qkv_bias";
+  const auto bounds =
+      bounds_of(u, model.vector(block + "norm1.scale"), model.has(shift) ? &model.vector(shift) : nullptr,
+                model.has(bias) ? &model.vector(bias) : nullptr);
+  double value = 0, row = 0;
+  for (int64_t c = 0; c < u.rows; ++c)
+    if (white_ || c >= 2 * d_) value = std::max(value, bounds[static_cast<std::size_t>(c)]);
+  for (int64_t head = 0; head < u.rows / p_; ++head) {
+    double squares = 0;
+    for (int64_t c = head * p_; c < (head + 1) * p_; ++c)
+      squares += bounds[static_cast<std::size_t>(c)] * bounds[static_cast<std::size_t>(c)];
+    if (white_ || head < 2 * heads_) row = std::max(row, std::sqrt(squares));
+  }
+  double most = 0;
+  for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
+  value_shift_ = shift_for(value);
+  key_shift_ = shift_for(row * (1 + most));
+}
+
+void IntegerAttention::open(IntegerCache& cache) const {
+  cache.keys.resize(static_cast<std::size_t>(context_ * d_));
+  cache.values.resize(cache.keys.size());
+  cache.last.resize(static_cast<std::size_t>(d_));
+}
+
+void IntegerAttention::turn(int64_t position, int32_t* x) const {
+  const int64_t half = p_ / 2;
+  const int32_t *cosine = turns_.data() + position * p_, *sine = cosine + half;
+  for (int64_t a = 0; a < half; ++a) {
+    const int64_t first = x[a], second = x[a + half];
+    x[a] = static_cast<int32_t>(shift_round(first * cosine[a] - second * sine[a], 14));
+    x[a + half] = static_cast<int32_t>(shift_round(first * sine[a] + second * cosine[a], 14));
+  }
+}
+
+void IntegerAttention::score_row(const int32_t* x, int64_t head, int64_t position, int16_t* to) const {
+  int32_t row[256];
+  if (norm_)
+    normalise(x, p_, norm_eps, false, row);
+  else
+    std::copy_n(x, p_, row);
+  if (rotary_) turn(position, row);
+  const int down = norm_ ? 16 - norm_bits : key_shift_;
+  for (int64_t c = 0; c < p_; ++c) to[head * p_ + c] = short_of(shift_round(row[c], down));
+}
+
+void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* query, int64_t head, int64_t seen,
+                                const IntegerCache& cache, int32_t* out) const {
+  std::vector<int32_t> scores(static_cast<std::size_t>(seen));
+  std::vector<int16_t> weights(scores.size());
+  kernels.dots(query, cache.keys.data() + head * p_, d_, seen, p_, scores.data());
+  const int fraction = 2 * (norm_ ? norm_bits : 16 - key_shift_);
+  const int64_t factor = factor_[static_cast<std::size_t>(head)];
+  for (int32_t& s : scores) s = clamp(shift_round(s * factor, fraction));
+  kernels.softmax(scores.data(), seen, weights.data());
+  kernels.mix(weights.data(), cache.values.data() + head * p_, d_, seen, p_, out);
+  const int16_t* own = cache.values.data() + (seen - 1) * d_ + head * p_;
+  int64_t along = 0, norm = 0;
+  if (exclusive_) {
+    for (int64_t c = 0; c < p_; ++c) {
+      along += int64_t{out[c]} * own[c];
+      norm += int64_t{own[c]} * own[c];
+    }
+  }
+  const int64_t a = norm > 0 ? along / norm : 0;  // Q15
+  for (int64_t c = 0; c < p_; ++c) out[c] = clamp(shift_round(out[c] - a * own[c], 15 - value_shift_));
+}
+
+void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
+                              int32_t* out) const {
+  const int32_t *key = white_ ? raw : raw + d_, *value = white_ ? raw : raw + 2 * d_;
+  int16_t *keys = cache.keys.data() + position * d_, *values = cache.values.data() + position * d_;
+  std::vector<int32_t> mixed(key, key + d_);
+  if (!mix_.empty() && position > 0) {
+    for (int64_t c = 0; c < d_; ++c)
+      mixed[static_cast<std::size_t>(c)] =
+          clamp(key[c] +
+                shift_round(int64_t{mix_[static_cast<std::size_t>(c)]} * cache.last[static_cast<std::size_t>(c)], 14));
+  }
+  std::copy_n(key, d_, cache.last.data());
+  for (int64_t c = 0; c < d_; ++c) values[c] = short_of(shift_round(value[c], value_shift_));
+  std::vector<int16_t> query(static_cast<std::size_t>(d_));
+  for (int64_t head = 0; head < heads_; ++head) {
+    score_row(mixed.data() + head * p_, head, position, keys);
+    score_row(raw + head * p_, head, position, query.data());
+    one_head(kernels, query.data() + head * p_, head, position + 1, cache, out + head * p_);
+  }
+}
+
+}  // namespace crate

@@ -1,0 +1,46 @@
+// integer_attention: mssa and mha of one layer on integers, one token after another against a cache. The options are
+// those of ops/mssa.h, in its order. Letters: d width, k heads, p = d / k.
+//
+// Value rows are int16 with a fixed number of fractional bits that the norm before the projection guarantees to
+// suffice: |u . x| <= |u o scale| sqrt(d) + |u . shift|. Score rows are int16 too: Q11 when they are RMS-normalised,
+// else scaled so that the product of two rows fits 31 bits.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "work/compress/integer_layers.h"
+
+namespace crate {
+
+/// What the tokens so far left behind in one layer.
+struct IntegerCache {
+  std::vector<int16_t> keys, values;  // (context, d)
+  std::vector<int32_t> last;          // raw projection of the newest token, for `shift`
+};
+
+class IntegerAttention {
+ public:
+  IntegerAttention(const QuantizedModel& model, int64_t layer);
+
+  void open(IntegerCache& cache) const;
+  /// `raw` is the projection of the token at `position` (d, or q|k|v), Q16; its rows enter the cache; the heads'
+  /// outputs side by side (d), Q16, come out.
+  void attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
+              int32_t* out) const;
+
+ private:
+  void set_shifts(const QuantizedModel& model, const std::string& block);
+  void score_row(const int32_t* x, int64_t head, int64_t position, int16_t* to) const;
+  void turn(int64_t position, int32_t* x) const;
+  void one_head(const IntegerKernels& kernels, const int16_t* query, int64_t head, int64_t seen,
+                const IntegerCache& cache, int32_t* out) const;
+
+  int64_t d_, heads_, p_, context_;
+  bool white_, norm_, rotary_, exclusive_;
+  int value_shift_ = 0, key_shift_ = 0;  // Q16 to int16, to the right
+  std::vector<int32_t> factor_;          // of the scores a head: temperature log2(e) / sqrt(p), Q16
+  std::vector<int32_t> mix_;             // the shift option's c, Q14, or none
+  std::vector<int32_t> turns_;           // (context, p): p/2 cosines, p/2 sines, Q14
+};
+
+}  // namespace crate

@@ -1,0 +1,174 @@
+#include "work/compress/integer_layers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "work/compress/fixed.h"
+
+namespace crate {
+namespace {
+
+using fixed::clamp;
+using fixed::shift_round;
+
+// The smallest mantissa * 2^exponent that is not below top / levels.
+Step step_for(int64_t top, int levels) {
+  if (top == 0) return {};
+  // top * 2^up / levels has at least 15 bits.
+  const int up = 24 - fixed::bit_length(static_cast<uint64_t>(top));
+  const int64_t scaled = up >= 0 ? top << up : top >> -up;
+  int64_t mantissa = (scaled + levels) / levels;
+  int exponent = -up;
+  while (mantissa > (1 << 15)) {
+    mantissa = (mantissa + 1) >> 1;
+    ++exponent;
+  }
+  return {static_cast<int32_t>(mantissa), exponent};
+}
+
+// floor(log2(x)) + 1 for x > 0.
+int exponent_of(double x) {
+  int e = 0;
+  std::frexp(x, &e);
+  return e;
+}
+
+}  // namespace
+
+void ByteRows::set(const int32_t* x, int64_t rows, int64_t k, bool codes) {
+  rows_ = rows;
+  codes_ = codes;
+  stride_ = (k + pack_columns - 1) / pack_columns * pack_columns;
+  bytes_.assign(static_cast<std::size_t>(rows * stride_), codes ? 0 : 128);
+  steps_.resize(static_cast<std::size_t>(rows));
+  const int levels = codes ? 255 : 127;
+  for (int64_t r = 0; r < rows; ++r, x += k) {
+    int32_t top = 0;
+    for (int64_t j = 0; j < k; ++j) top = std::max(top, std::abs(x[j]));
+    const Step step = step_for(top, levels);
+    steps_[static_cast<std::size_t>(r)] = step;
+    const int64_t reciprocal = (int64_t{1} << 45) / step.mantissa;
+    const int down = 45 + step.exponent;
+    uint8_t* to = bytes_.data() + r * stride_;
+    const int offset = codes ? 0 : 128;
+    for (int64_t j = 0; j < k; ++j) {
+      const int64_t a = shift_round(x[j] * reciprocal, down);
+      to[j] = static_cast<uint8_t>(std::clamp<int64_t>(a, codes ? 0 : -levels, levels) + offset);
+    }
+  }
+}
+
+IntegerProduct::IntegerProduct(const QuantizedMatrix& w) : outputs_(w.rows), inputs_(w.cols) {
+  pack(w, false);
+  set_scales(w.scales);
+}
+
+IntegerProduct IntegerProduct::transposed(const QuantizedMatrix& w) {
+  IntegerProduct p;
+  p.outputs_ = w.cols;
+  p.inputs_ = w.rows;
+  p.pack(w, true);
+  const float largest = *std::max_element(w.scales.begin(), w.scales.end());
+  p.set_scales(std::vector<float>(static_cast<std::size_t>(w.cols), largest));
+  for (const float s : w.scales)
+    p.weights_.push_back(largest > 0 ? static_cast<int32_t>(std::lround(s / largest * 32768.0F)) : 0);
+  return p;
+}
+
+void IntegerProduct::pack(const QuantizedMatrix& w, bool transpose) {
+  require(inputs_ <= 4096, "[codec] a product over {} inputs may overflow 32 bits; at most 4096", inputs_);
+  blocks_ = (outputs_ + pack_rows - 1) / pack_rows;
+  groups_ = (inputs_ + pack_columns - 1) / pack_columns;
+  packed_.assign(static_cast<std::size_t>(blocks_ * groups_ * pack_rows * pack_columns), 0);
+  sums_.assign(static_cast<std::size_t>(outputs_), 0);
+  for (int64_t i = 0; i < outputs_; ++i) {
+    for (int64_t k = 0; k < inputs_; ++k) {
+      const int8_t q = w.values[static_cast<std::size_t>(transpose ? k * w.cols + i : i * w.cols + k)];
+      const int64_t group = (i / pack_rows) * groups_ + k / pack_columns;
+      packed_[static_cast<std::size_t>((group * pack_rows + i % pack_rows) * pack_columns + k % pack_columns)] = q;
+      sums_[static_cast<std::size_t>(i)] += q;
+    }
+  }
+}
+
+void IntegerProduct::set_scales(const std::vector<float>& scales) {
+  const double largest = *std::max_element(scales.begin(), scales.end());
+  exponent_ = largest > 0 ? 20 - exponent_of(largest) : 0;
+  for (const float s : scales)
+    scales_.push_back(
+        std::min(static_cast<int32_t>(std::lround(std::ldexp(static_cast<double>(s), exponent_))), (1 << 20) - 1));
+}
+
+void IntegerProduct::weigh(int32_t* x) const {
+  for (std::size_t k = 0; k < weights_.size(); ++k)
+    x[k] = static_cast<int32_t>(shift_round(int64_t{x[k]} * weights_[k], 15));
+}
+
+void IntegerProduct::apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const {
+  const int64_t padded = blocks_ * pack_rows, rows = x.rows();
+  std::vector<int32_t> sums(static_cast<std::size_t>(rows * padded));
+  if (x.codes() && rows == 1) {
+    std::vector<int32_t> listed;
+    for (int64_t g = 0; g < groups_; ++g) {
+      const uint8_t* a = x.row(0) + g * pack_columns;
+      if ((a[0] | a[1] | a[2] | a[3]) != 0) listed.push_back(static_cast<int32_t>(g));
+    }
+    kernels.sparse_product(packed_.data(), blocks_, groups_, x.row(0), listed.data(),
+                           static_cast<int64_t>(listed.size()), sums.data());
+  } else {
+    kernels.product(packed_.data(), blocks_, groups_, x.row(0), x.stride(), rows, sums.data(), padded);
+  }
+  const int32_t zero = x.codes() ? 0 : 128;
+  for (int64_t r = 0; r < rows; ++r) {
+    const Step& step = x.step(r);
+    const int down = exponent_ - step.exponent;
+    const int32_t* from = sums.data() + r * padded;
+    int32_t* to = y + r * outputs_;
+    for (int64_t i = 0; i < outputs_; ++i) {
+      const int64_t sum = from[i] - int64_t{zero} * sums_[static_cast<std::size_t>(i)];
+      to[i] = clamp(shift_round(sum * scales_[static_cast<std::size_t>(i)] * step.mantissa, down));
+    }
+  }
+}
+
+void normalise(const int32_t* x, int64_t n, double eps, bool centred, int32_t* y) {
+  int64_t mean = 0;
+  if (centred) {
+    for (int64_t j = 0; j < n; ++j) mean += x[j];
+    mean = (mean >= 0 ? mean + n / 2 : mean - n / 2) / n;
+  }
+  uint64_t top = 0;
+  for (int64_t j = 0; j < n; ++j) top = std::max(top, static_cast<uint64_t>(std::abs(x[j] - mean)));
+  // Centred numbers of at most 20 bits: their squares and the sum of them fit 64.
+  const int down = std::max(0, fixed::bit_length(top) - 20);
+  int64_t squares = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t c = (x[j] - mean) >> down;
+    squares += c * c;
+  }
+  const auto small = static_cast<int64_t>(std::ldexp(eps, 32 - 2 * down));
+  const auto variance = static_cast<uint64_t>(squares / n + small);
+  const int64_t root = std::max<int64_t>(1, fixed::isqrt(variance << 22));  // sqrt(variance) 2^11
+  const int64_t reciprocal = (int64_t{1} << 45) / root;                     // 2^34 / sqrt(variance)
+  for (int64_t j = 0; j < n; ++j) y[j] = clamp(shift_round(((x[j] - mean) >> down) * reciprocal, 18));
+}
+
+std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction) {
+  std::vector<int32_t> out;
+  for (const float v : values) out.push_back(clamp(std::llround(std::ldexp(static_cast<double>(v), fraction))));
+  return out;
+}
+
+IntegerNorm::IntegerNorm(const QuantizedModel& model, const std::string& name)
+    : scale_(fixed_of(model.vector(name + ".scale"), 14)), eps_(model.config.norm_eps) {
+  if (model.has(name + ".shift")) shift_ = fixed_of(model.vector(name + ".shift"), 16);
+}
+
+void IntegerNorm::apply(const int32_t* x, int32_t* y) const {
+  normalise(x, static_cast<int64_t>(scale_.size()), eps_, true, y);
+  for (std::size_t j = 0; j < scale_.size(); ++j)
+    y[j] = clamp(shift_round(int64_t{y[j]} * scale_[j], 14) + (shift_.empty() ? 0 : shift_[j]));
+}
+
+}  // namespace crate

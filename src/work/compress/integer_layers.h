@@ -1,0 +1,86 @@
+// integer_layers: what the integer forward is made of: rows of activations rounded to bytes, products, norms.
+// Activations are int32 in Q16 and stay within 2^30; a row that enters a product becomes bytes times one step t:
+//   x_k ~ a_k t,  a_k in -127..127 (stored plus 128) or 0..255 for codes, which are never negative
+//   y_i = scale_i t sum_k q_ik a_k
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "work/compress/integer_kernels.h"
+#include "work/compress/quantized.h"
+
+namespace crate {
+
+/// A positive number as mantissa * 2^exponent, mantissa in [2^14, 2^15].
+struct Step {
+  int32_t mantissa = 1 << 14;
+  int exponent = 0;
+};
+
+/// Rows of activations as bytes.
+class ByteRows {
+ public:
+  /// Rounds `rows` rows of k numbers; `codes`: none is negative.
+  void set(const int32_t* x, int64_t rows, int64_t k, bool codes);
+  const uint8_t* row(int64_t r) const { return bytes_.data() + r * stride_; }
+  int64_t rows() const { return rows_; }
+  int64_t stride() const { return stride_; }
+  bool codes() const { return codes_; }
+  const Step& step(int64_t r) const { return steps_[static_cast<std::size_t>(r)]; }
+
+ private:
+  std::vector<uint8_t> bytes_;
+  std::vector<Step> steps_;
+  int64_t rows_ = 0, stride_ = 0;
+  bool codes_ = false;
+};
+
+/// y = W x with W from a quantized matrix.
+class IntegerProduct {
+ public:
+  IntegerProduct() = default;
+  /// The matrix as it stands: outputs are its rows.
+  explicit IntegerProduct(const QuantizedMatrix& w);
+  /// Its transpose: outputs are its columns. The scales of its rows belong to the inputs: weigh() puts them there.
+  static IntegerProduct transposed(const QuantizedMatrix& w);
+
+  /// Of a transpose: x_i <- x_i scale_i / (the largest scale), in place.
+  void weigh(int32_t* x) const;
+
+  int64_t outputs() const { return outputs_; }
+  /// y (rows, outputs) in Q16.
+  void apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const;
+
+ private:
+  void pack(const QuantizedMatrix& w, bool transpose);
+  void set_scales(const std::vector<float>& scales);
+
+  int64_t outputs_ = 0, inputs_ = 0, blocks_ = 0, groups_ = 0;
+  std::vector<int8_t> packed_;
+  std::vector<int32_t> sums_;    // of each row of weights: the bytes of x are 128 too large
+  std::vector<int32_t> scales_;  // scale_i 2^exponent_, below 2^20
+  int exponent_ = 0;
+  std::vector<int32_t> weights_;  // of the inputs of a transpose, Q15
+};
+
+/// Layer norm with an optional shift.
+class IntegerNorm {
+ public:
+  IntegerNorm() = default;
+  IntegerNorm(const QuantizedModel& model, const std::string& name);
+  /// One row of d numbers.
+  void apply(const int32_t* x, int32_t* y) const;
+
+ private:
+  std::vector<int32_t> scale_;  // Q14
+  std::vector<int32_t> shift_;  // Q16, or none
+  double eps_ = 0;
+};
+
+/// x / sqrt(mean(x^2) + eps) in Q16 for rows of any size; with `centred` the mean is subtracted first.
+void normalise(const int32_t* x, int64_t n, double eps, bool centred, int32_t* y);
+
+/// Numbers as integers with `fraction` fractional bits.
+std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction);
+
+}  // namespace crate

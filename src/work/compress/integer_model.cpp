@@ -1,0 +1,155 @@
+#include "work/compress/integer_model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "work/compress/fixed.h"
+#include "work/compress/integer_halves.h"
+
+namespace crate {
+namespace {
+
+using fixed::clamp;
+using fixed::shift_round;
+
+constexpr int64_t log2_e_q16 = 94548;
+
+std::vector<int32_t> widened(const QuantizedMatrix& m) {
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < m.rows; ++i) {
+    const double scale = std::ldexp(static_cast<double>(m.scales[static_cast<std::size_t>(i)]), 16);
+    for (int64_t j = 0; j < m.cols; ++j)
+      out.push_back(clamp(std::llround(scale * m.values[static_cast<std::size_t>(i * m.cols + j)])));
+  }
+  return out;
+}
+
+std::vector<int32_t> bias_of(const QuantizedModel& model, const std::string& name) {
+  return model.has(name) ? fixed_of(model.vector(name), 16) : std::vector<int32_t>{};
+}
+
+// z <- [z +] gamma (y + bias), gamma in Q24 or none.
+void add_to_stream(const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma, bool residual, int64_t rows,
+                   const int32_t* y, int64_t d, int32_t* z) {
+  for (int64_t i = 0; i < rows * d; ++i) {
+    const auto c = static_cast<std::size_t>(i % d);
+    int64_t x = y[i] + (bias.empty() ? 0 : bias[c]);
+    if (!gamma.empty()) x = shift_round(x * gamma[c], 24);
+    z[i] = clamp(residual ? z[i] + x : x);
+  }
+}
+
+}  // namespace
+
+struct IntegerModel::Layer {
+  IntegerNorm norm1, norm2;
+  IntegerProduct coords, out;
+  std::vector<int32_t> coords_bias, out_bias, gamma1, gamma2;
+  IntegerAttention attention;
+  std::unique_ptr<IntegerHalf> half;
+  bool residual;
+
+  Layer(const QuantizedModel& model, int64_t i) : attention(model, i), half(integer_half(model, i)) {
+    const bool white = is_white_box(model.config.family);
+    const std::string block = fmt::format("blocks.{}.", i), at = block + (white ? "mssa." : "mha.");
+    norm1 = IntegerNorm(model, block + "norm1");
+    norm2 = IntegerNorm(model, block + "norm2");
+    coords = IntegerProduct(model.matrix(at + (white ? "u" : "qkv")));
+    out = IntegerProduct(model.matrix(at + "w"));
+    coords_bias = bias_of(model, at + "qkv_bias");
+    out_bias = bias_of(model, at + "w_bias");
+    if (model.has(block + "gamma1")) gamma1 = fixed_of(model.vector(block + "gamma1"), 24);
+    if (model.has(block + "gamma2")) gamma2 = fixed_of(model.vector(block + "gamma2"), 24);
+    residual = !white || model.config.ista_residual;
+  }
+};
+
+IntegerModel::IntegerModel(const QuantizedModel& model)
+    : d_(model.config.dim),
+      context_(model.config.context),
+      vocab_(model.config.vocab),
+      embedding_(widened(model.matrix("embed.tokens"))),
+      has_norm_(model.config.final_norm()),
+      head_(model.matrix(model.config.tied_head ? "embed.tokens" : "head.weight")) {
+  require(!is_image(model.config.family) && (vocab_ == 256 || vocab_ == 257),
+          "the codec needs a model that reads bytes (model.vocab = 257, tokenizer \"bytes\"), this one has {} tokens",
+          vocab_);
+  const ModelConfig& c = model.config;
+  require(c.norm_eps >= 0 && c.norm_eps <= 1 && c.rotary_base >= 1 && c.rotary_base <= 1e9,
+          "[codec] norm_eps must be 0 to 1 and rotary_base 1 to 1e9, came {} and {}", c.norm_eps, c.rotary_base);
+  for (int64_t i = 0; i < c.layers; ++i)
+    require(std::fabs(c.eta_of(i)) <= 64 && std::fabs(c.lambda_of(i)) <= 64,
+            "[codec] eta and lambda must be at most 64, came {} and {}", c.eta_of(i), c.lambda_of(i));
+  if (c.learned_positions) positions_ = widened(model.matrix("embed.pos"));
+  if (has_norm_) norm_ = IntegerNorm(model, "norm");
+  for (int64_t i = 0; i < model.config.layers; ++i) layers_.emplace_back(model, i);
+}
+
+IntegerModel::~IntegerModel() = default;
+
+IntegerState IntegerModel::open() const {
+  IntegerState state;
+  state.caches.resize(layers_.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].attention.open(state.caches[i]);
+  return state;
+}
+
+std::vector<IntegerModel::Place> IntegerModel::embed(std::span<const Row> rows, int32_t* z) const {
+  std::vector<Place> places;
+  for (const Row& row : rows) {
+    require(row.state->used < context_, "[codec] a window of {} tokens is full", context_);
+    require(row.token >= 0 && row.token < vocab_, "[codec] token {} lies outside the vocabulary of {}", row.token,
+            vocab_);
+    const int32_t* from = embedding_.data() + row.token * d_;
+    const int32_t* position = positions_.empty() ? nullptr : positions_.data() + row.state->used * d_;
+    for (int64_t j = 0; j < d_; ++j) z[j] = from[j] + (position ? position[j] : 0);
+    places.push_back({row.state, row.state->used++});
+    z += d_;
+  }
+  return places;
+}
+
+void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index,
+                                  std::span<const Place> places, int32_t* z) const {
+  const auto n = static_cast<int64_t>(places.size());
+  const int64_t width = layer.coords.outputs();
+  std::vector<int32_t> x(static_cast<std::size_t>(n * d_)), coords(static_cast<std::size_t>(n * width));
+  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(z + r * d_, x.data() + r * d_);
+  ByteRows bytes;
+  bytes.set(x.data(), n, d_, false);
+  layer.coords.apply(kernels, bytes, coords.data());
+  for (std::size_t i = 0; i < coords.size() && !layer.coords_bias.empty(); ++i)
+    coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[i % static_cast<std::size_t>(width)]);
+  for (int64_t r = 0; r < n; ++r) {
+    const Place& place = places[static_cast<std::size_t>(r)];
+    layer.attention.attend(kernels, coords.data() + r * width, place.position,
+                           place.state->caches[static_cast<std::size_t>(index)], x.data() + r * d_);
+  }
+  bytes.set(x.data(), n, d_, false);
+  std::vector<int32_t> y(x.size());
+  layer.out.apply(kernels, bytes, y.data());
+  add_to_stream(layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
+}
+
+void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
+  const auto n = static_cast<int64_t>(rows.size());
+  std::vector<int32_t> z(static_cast<std::size_t>(n * d_)), v(z.size()), y(z.size());
+  const std::vector<Place> places = embed(rows, z.data());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    attention_half(kernels, layer, static_cast<int64_t>(i), places, z.data());
+    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(z.data() + r * d_, v.data() + r * d_);
+    layer.half->apply(kernels, v.data(), n, y.data());
+    add_to_stream({}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
+  }
+  if (logits == nullptr) return;
+  if (has_norm_)
+    for (int64_t r = 0; r < n; ++r) norm_.apply(z.data() + r * d_, z.data() + r * d_);
+  ByteRows bytes;
+  bytes.set(z.data(), n, d_, false);
+  head_.apply(kernels, bytes, logits);
+  for (int64_t i = 0; i < n * vocab_; ++i) logits[i] = clamp(shift_round(logits[i] * log2_e_q16, 16));
+}
+
+}  // namespace crate

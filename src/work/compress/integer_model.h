@@ -1,0 +1,59 @@
+// integer_model: the forward of a byte-level language model in integers, the one that the codec codes with. The same
+// weights and bytes give the same logits, bit for bit, on every machine, for every number of rows at a time and every
+// number of threads.
+//
+//   z (Q16) = embed[token];  z <- z + W mssa(U norm1(z));  z <- ista(norm2(z)) ...;  logits = E norm(z)
+// as in model/language_model.h, every family and option of it. Where a product starts from a code, the groups of four
+// atoms that are all zero are skipped.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "work/compress/integer_attention.h"
+
+namespace crate {
+
+/// What the tokens so far left behind: a cache a layer.
+struct IntegerState {
+  std::vector<IntegerCache> caches;
+  int64_t used = 0;
+};
+
+class IntegerModel {
+ public:
+  /// Throws Error when the model does not read bytes (vocabulary 256 or 257) or is too wide for 32-bit sums.
+  explicit IntegerModel(const QuantizedModel& model);
+  ~IntegerModel();
+
+  int64_t context() const { return context_; }
+  int64_t vocab() const { return vocab_; }
+  IntegerState open() const;
+
+  /// A token to be appended to a state; rows of the same state come in order.
+  struct Row {
+    IntegerState* state;
+    int32_t token;
+  };
+  /// logits (rows, vocab) of what follows each row: Q16, base 2; null: not wanted. Throws Error when a state is full.
+  void forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const;
+
+ private:
+  struct Layer;
+  struct Place {
+    IntegerState* state;
+    int64_t position;
+  };
+  std::vector<Place> embed(std::span<const Row> rows, int32_t* z) const;
+  void attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index, std::span<const Place> places,
+                      int32_t* z) const;
+
+  int64_t d_, context_, vocab_;
+  std::vector<Layer> layers_;
+  std::vector<int32_t> embedding_, positions_;  // Q16
+  IntegerNorm norm_;
+  bool has_norm_;
+  IntegerProduct head_;
+};
+
+}  // namespace crate

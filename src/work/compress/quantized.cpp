@@ -1,0 +1,69 @@
+#include "work/compress/quantized.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace crate {
+namespace {
+
+std::vector<float> floats_of(const Param& p) {
+  std::vector<float> out(static_cast<std::size_t>(p.value.numel()));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = p.value.dtype == Dtype::f32 ? p.value.as<float>()[i] : static_cast<float>(p.value.as<double>()[i]);
+    require(std::isfinite(out[i]), "the weights of {} hold {}; such a model cannot be quantized", p.name, out[i]);
+  }
+  return out;
+}
+
+// The next number of at least x > 0 that the upper half of a float can hold.
+float short_scale(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t>(x) + 0xFFFF) & 0xFFFF0000); }
+
+// The nearest number that the upper three bytes of a float can hold.
+float short_float(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t>(x) + 0x80) & 0xFFFFFF00); }
+
+QuantizedMatrix rounded(const std::vector<float>& w, int64_t rows, int64_t cols, int bits) {
+  const float most = static_cast<float>((1 << (bits - 1)) - 1);
+  QuantizedMatrix m{rows, cols, std::vector<int8_t>(w.size()), std::vector<float>(static_cast<std::size_t>(rows))};
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* row = w.data() + i * cols;
+    float largest = 0;
+    for (int64_t j = 0; j < cols; ++j) largest = std::max(largest, std::fabs(row[j]));
+    const float scale = short_scale(largest / most);
+    m.scales[static_cast<std::size_t>(i)] = scale;
+    for (int64_t j = 0; j < cols && scale > 0; ++j)
+      m.values[static_cast<std::size_t>(i * cols + j)] =
+          static_cast<int8_t>(std::clamp(std::round(row[j] / scale), -most, most));
+  }
+  return m;
+}
+
+}  // namespace
+
+const QuantizedMatrix& QuantizedModel::matrix(const std::string& name) const {
+  const auto it = matrices.find(name);
+  require(it != matrices.end(), "[codec] the model has no matrix {}", name);
+  return it->second;
+}
+
+const std::vector<float>& QuantizedModel::vector(const std::string& name) const {
+  const auto it = vectors.find(name);
+  require(it != vectors.end(), "[codec] the model has no vector {}", name);
+  return it->second;
+}
+
+QuantizedModel quantize(const LanguageModel& model, int bits) {
+  require(bits >= 2 && bits <= 8, "[quantize] bits must be 2 to 8, came {}", bits);
+  QuantizedModel q{model.config(), bits, {}, {}};
+  for (const Param& p : model.store().all()) {
+    if (p.value.shape.rank() == 2)
+      q.matrices[p.name] = rounded(floats_of(p), p.value.rows(), p.value.cols(), bits);
+    else
+      for (const float v : floats_of(p)) q.vectors[p.name].push_back(short_float(v));
+  }
+  return q;
+}
+
+}  // namespace crate

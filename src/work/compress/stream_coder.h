@@ -1,0 +1,31 @@
+// stream_coder: bytes to bits and back under an integer model, in independent streams.
+//
+// A stream is predicted by windows of C tokens (the context): a separator, then its bytes. A byte is predicted in the
+// first window that holds the token before it; when a window is full, the next begins `hop` tokens later, so that a
+// byte sees between C - hop and C tokens. The encoder runs whole windows at a time, the decoder one token at a time for
+// all its streams together; both compute the same integers.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "work/compress/integer_model.h"
+
+namespace crate {
+
+struct StreamCoder {
+  const IntegerModel& model;
+  const IntegerKernels& kernels;
+  int64_t hop = 0;  // 1 .. context
+  /// Told how many bytes are done since the last call; from any thread.
+  std::function<void(int64_t)> progress = {};
+
+  /// Cuts `bytes` into `streams` nearly equal pieces and codes each.
+  std::vector<std::string> encode(std::string_view bytes, int64_t streams) const;
+  /// `size` bytes from what encode gave. Damaged codes give other bytes; the caller's checksum tells.
+  std::string decode(const std::vector<std::string_view>& codes, int64_t size) const;
+};
+
+}  // namespace crate

@@ -1,0 +1,88 @@
+// crate explain, verify and generate --explain as a user runs them.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/whole/process.h"
+
+namespace crate::whole {
+namespace {
+
+using nlohmann::json;
+
+class Explanations : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    home = std::make_unique<Folder>();
+    const Outcome o = run_crate(tiny_training(home->at("model"), {"--set", "train.steps=30"}));
+    ASSERT_EQ(o.code, 0) << o.err;
+  }
+  static void TearDownTestSuite() { home.reset(); }
+  static std::string model() { return home->at("model"); }
+  static inline std::unique_ptr<Folder> home;
+};
+
+TEST_F(Explanations, HoldUntilSomebodyChangesThem) {
+  const std::string file = home->at("graph.json");
+  const Outcome told =
+      run_crate({"explain", model(), "--prompt", "ROMEO: what", "-o", file, "--check", "--checked", "4"});
+  ASSERT_EQ(told.code, 0) << told.err;
+  for (const char* word : {"it adds up", "blocks.1.atoms", "no error nodes", "correlation"})
+    EXPECT_NE(told.out.find(word), std::string::npos) << word << " in " << told.out;
+  EXPECT_EQ(run_crate({"verify", file, model()}).code, 0);
+  EXPECT_EQ(run_crate({"verify", file, model(), "--threads", "1"}).code, 0);
+  json document = json::parse(read_file(file));
+  EXPECT_LT(document["metadata"]["crate"]["off"].get<double>(), 1e-6);
+  document["links"][0]["weight"] = document["links"][0]["weight"].get<double>() * 1.02 + 1e-3;
+  write_file(file, document.dump());
+  const Outcome changed = run_crate({"verify", file, model()});
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_NE(changed.err.find("links[0].weight"), std::string::npos) << changed.err;
+  write_file(file, std::string(1 << 16, '['));
+  EXPECT_EQ(run_crate({"verify", file, model()}).code, 1);
+}
+
+TEST_F(Explanations, OfAnotherModelAreRefused) {
+  const std::string file = home->at("other.json"), other = home->at("other");
+  ASSERT_EQ(run_crate({"explain", model(), "--prompt", "a", "-o", file, "--device", "ref"}).code, 0);
+  EXPECT_EQ(run_crate({"verify", file, model()}).code, 0);
+  EXPECT_LT(json::parse(read_file(file))["metadata"]["crate"]["off"].get<double>(), 1e-13);
+  ASSERT_EQ(run_crate(tiny_training(other, {"--set", "train.steps=2"})).code, 0);
+  const Outcome o = run_crate({"verify", file, other});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("another model"), std::string::npos) << o.err;
+}
+
+TEST_F(Explanations, TargetsAreTokensOrUnits) {
+  const auto target = [](const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"explain", model(), "--prompt", "To be", "--json"};
+    args.insert(args.end(), more.begin(), more.end());
+    const Outcome o = run_crate(args);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return json::parse(o.out)["metadata"]["crate"]["target"];
+  };
+  EXPECT_EQ(target({"--target", "x"})["score"], 'x');
+  EXPECT_EQ(target({"--target", "#120", "--contrast", "y"})["contrast_score"], 'y');
+  EXPECT_EQ(target({"--target", "blocks.0.ista.code:2:5"})["site"], "blocks.0.ista.code:2:5");
+  const Outcome two = run_crate({"explain", model(), "--prompt", "To be", "--target", "xy"});
+  EXPECT_EQ(two.code, 1);
+  EXPECT_NE(two.err.find("one token"), std::string::npos) << two.err;
+}
+
+TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
+  const auto told = [](const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"generate", model(),    "--prompt",  "Now",   "-n",
+                                     "5",        "--greedy", "--explain", "--json"};
+    args.insert(args.end(), more.begin(), more.end());
+    const Outcome o = run_crate(args);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return json::parse(o.out)["explanations"];
+  };
+  const json cached = told({});
+  ASSERT_EQ(cached.size(), 5U);
+  EXPECT_EQ(cached, told({"--no-cache"}));
+  EXPECT_EQ(cached[0]["tokens"].size(), 3U);
+}
+
+}  // namespace
+}  // namespace crate::whole

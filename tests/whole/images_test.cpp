@@ -1,0 +1,67 @@
+// Images from the command line: a recipe on generated scenes to a model directory, evaluated and probed.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/whole/process.h"
+
+namespace crate::whole {
+namespace {
+
+using nlohmann::json;
+
+const char* recipe = R"([model]
+family = "crate"
+dim = 16
+heads = 2
+layers = 2
+[model.image]
+height = 16
+width = 16
+patch = 8
+classes = 4
+pooling = "mean"
+[data]
+train = "synthetic:64,size=16,classes=4"
+workers = 1
+[augment]
+scale_min = 0.8
+[train]
+steps = 20
+batch = 8
+eval_every = 10
+log_every = 5
+[optimizer]
+lr = 5e-3
+)";
+
+json run_json(std::vector<std::string> args) {
+  args.emplace_back("--json");
+  const Outcome o = run_crate(args);
+  EXPECT_EQ(o.code, 0) << o.err;
+  return json::parse(o.out, nullptr, false);
+}
+
+TEST(Images, TrainedEvaluatedAndProbed) {
+  const Folder folder;
+  write_file(folder.at("r.toml"), recipe);
+  const std::string model = folder.at("model"), data = "synthetic:40,size=16,classes=4";
+  const json trained = run_json({"train", folder.at("r.toml"), "--out", model});
+  EXPECT_EQ(trained["step"], 20);
+  EXPECT_GT(trained["images_per_second"], 0);
+  const json r = run_json({"eval", model, "--data", data, "--knn", "5", "--probe", "--train-data", data});
+  EXPECT_EQ(r["images"], 40);
+  EXPECT_GE(r["top5"].get<double>(), r["top1"].get<double>());
+  EXPECT_EQ(r["top5"], 1.0);  // of four classes
+  EXPECT_GT(r["loss"], 0);
+  EXPECT_EQ(r["code_nonzero"].size(), 2u);
+  EXPECT_GT(r["flops_per_image"], 0);
+  EXPECT_GT(r["knn_top1"], 0);
+  EXPECT_GT(r["probe_top1"], 0.25);
+  const Outcome wrong = run_crate({"eval", model, "--data", "synthetic:40,size=16,classes=6"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_NE(wrong.err.find("class"), std::string::npos) << wrong.err;
+}
+
+}  // namespace
+}  // namespace crate::whole
