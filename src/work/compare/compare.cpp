@@ -250,6 +250,9 @@ class Comparer {
     for (const double lr : experiment_.rates) {
       Recipe recipe = seed_recipe(arm, experiment_.seeds.front());
       recipe.optimizer.lr = lr;
+      // The run in small: its warm-up takes the same share.
+      recipe.schedule.warmup =
+          arm.recipe.schedule.warmup * experiment_.rate_steps / std::max<int64_t>(1, arm.recipe.train.steps);
       recipe.train.steps = experiment_.rate_steps;
       arm.tries.push_back({lr, train_one(arm, recipe, "lr", lr).loss});
     }

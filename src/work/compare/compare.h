@@ -1,8 +1,8 @@
 // compare: trains the arms of an experiment under one budget, for outcome.h to say what the numbers say.
 //
 // 1. Each arm is sized to the reference's parameters, FLOPs or both (size.h).
-// 2. Each arm tries the same learning rates for the same number of steps with the first seed; the lowest validation
-//    loss wins. What an arm spends on this is the same for all.
+// 2. Each arm tries the same learning rates for the same number of steps with the first seed, the schedule shrunk to
+//    them; the lowest validation loss wins. What an arm spends on this is the same for all.
 // 3. With match = time the steps of an arm are those that take as long as the reference's, by the speed of a short run.
 // 4. Every seed trains every arm: same text, same order of batches, same schedule.
 // 5. Where asked for, each arm is evaluated untrained and with its blocks rotated (controls.h), seed by seed.

@@ -12,7 +12,6 @@
 #include "ops/mlp.h"
 #include "ops/unit_rows.h"
 #include "work/eval/knn.h"
-#include "work/measure/measure.h"
 #include "work/train/init_from.h"
 
 namespace crate {
@@ -244,11 +243,6 @@ double DinoTask::probe(int64_t step) {
   const std::vector<double> targets = teacher(batch, 0, rows);
   Run run(device_);
   return loss_of(run, student(run, batch, 0, rows), targets, rows, 1).value(recipe_.dino.coefficient);
-}
-
-std::optional<Measurement> DinoTask::measure(int64_t samples) {
-  const ImageEvalOptions evaluation = ImageData::evaluation(recipe_);
-  return crate::measure(model_, data_.val(), {.samples = samples, .resize = evaluation.transform.resize});
 }
 
 }  // namespace crate
