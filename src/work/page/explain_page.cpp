@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -76,9 +77,33 @@ struct Row {
   double activation, influence, contribution;
 };
 
+/// How the patches of an image lie: patch (0, 0) stands at position `first`. No rows: the input is no image.
+struct Grid {
+  int64_t rows = 0, columns = 0, first = 0;
+};
+
+bool is_base64(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") ==
+                              std::string_view::npos;
+}
+
+/// From the names of the positions, when the input is an image.
+Grid grid_of(const json& input, const std::vector<std::string>& positions) {
+  Grid grid;
+  if (!is_base64(text_of(input, "image_png"))) return grid;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    long row = 0, column = 0;
+    if (std::sscanf(positions[i].c_str(), "patch %5ld,%5ld", &row, &column) != 2 || row < 0 || column < 0) continue;
+    if (row == 0 && column == 0) grid.first = static_cast<int64_t>(i);
+    grid.rows = std::max<int64_t>(grid.rows, row + 1);
+    grid.columns = std::max<int64_t>(grid.columns, column + 1);
+  }
+  return grid;
+}
+
 class Page {
  public:
-  Page(const json& graph, const PageExtras& extras) : graph_(graph), extras_(extras) {
+  Page(const json& graph, json atoms) : graph_(graph), atoms_(std::move(atoms)) {
     const json& metadata = part(graph, "metadata", &json::is_object, "an object");
     for (const json& token : part(metadata, "prompt_tokens", &json::is_array, "an array of texts")) {
       require(token.is_string(), "[page] metadata.prompt_tokens must hold texts");
@@ -86,6 +111,7 @@ class Page {
     }
     const auto own = metadata.find("crate");
     crate_ = own != metadata.end() && own->is_object() ? *own : json::object();
+    grid_ = grid_of(object_of(crate_, "input"), tokens_);
     const json& nodes = part(graph, "nodes", &json::is_array, "an array");
     const json& links = part(graph, "links", &json::is_array, "an array");
     require(nodes.size() <= most_nodes && links.size() <= most_links,
@@ -102,10 +128,8 @@ class Page {
     for (const char* name :
          {"explain_data.js", "explain_graph.js", "explain_panel.js", "explain_pins.js", "explain.js"})
       script += web_file(name);
-    json atoms = parse_bounded(extras_.atoms_json, "what is known of the atoms");
-    if (with_image())
-      atoms["image"] = {
-          {"rows", extras_.image_rows}, {"columns", extras_.image_columns}, {"first", extras_.image_first}};
+    json atoms = atoms_;
+    if (grid_.rows > 0) atoms["image"] = {{"rows", grid_.rows}, {"columns", grid_.columns}, {"first", grid_.first}};
     return fill_template(web_file("explain.html"), {{"policy", content_policy(style, script)},
                                                     {"title", html_text(title())},
                                                     {"style", style},
@@ -126,7 +150,6 @@ class Page {
     if (r.kind == "target") return 1e300;
     return std::isfinite(r.contribution) ? std::abs(r.contribution) : -1;
   }
-  bool with_image() const { return !extras_.image_png.empty(); }
 
   Row row_of(const json& node, std::size_t index) const {
     require(node.is_object() && node.contains("node_id") && node["node_id"].is_string(),
@@ -193,12 +216,13 @@ class Page {
   std::string question() const { return fmt::format("Why {}?", target_html()); }
 
   std::string prompt() const {
-    if (with_image())
+    if (grid_.rows > 0)
       return fmt::format(
           "<span class=\"picture\"><img alt=\"the explained image\" src=\"data:image/png;base64,{}\"><svg "
           "id=\"patches\" "
-          "viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\"></svg></span>",
-          base64(extras_.image_png), extras_.image_columns, extras_.image_rows);
+          "viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\"></svg></span> → {}",
+          text_of(object_of(crate_, "input"), "image_png"), grid_.columns, grid_.rows,
+          token_html(target_text(), "aim"));
     std::string out;
     for (const std::string& token : tokens_) out += token_html(token) + "<wbr>";
     return out + " → " + token_html(target_text(), "aim");
@@ -299,7 +323,8 @@ class Page {
   }
 
   const json& graph_;
-  const PageExtras& extras_;
+  json atoms_;
+  Grid grid_;
   json crate_;
   std::vector<std::string> tokens_;
   std::vector<Row> rows_;
@@ -307,9 +332,9 @@ class Page {
 
 }  // namespace
 
-std::string report_html(std::string_view graph_json, const PageExtras& extras) {
+std::string report_html(std::string_view graph_json, std::string_view atoms_json) {
   const json graph = parse_bounded(graph_json, "the graph");
-  return Page(graph, extras).html();
+  return Page(graph, parse_bounded(atoms_json, "what is known of the atoms")).html();
 }
 
 }  // namespace crate

@@ -15,17 +15,10 @@
 
 namespace crate {
 
-/// What is known beyond the graph.
-struct PageExtras {
-  /// {"atoms": {KEY: {density, score, contexts: [{tokens, values}], raises: [{token, value}], lowers: [...]}},
-  ///  "of": {node_id: KEY}}
-  std::string atoms_json = "{}";
-  /// The explained image as PNG, with its grid of patches; patch (0, 0) stands at position `first`.
-  std::string image_png = {};
-  int image_rows = 0, image_columns = 0, image_first = 0;
-};
-
 /// Throws Error naming the field when the graph is not of that schema.
-std::string report_html(std::string_view graph_json, const PageExtras& extras = {});
+/// `atoms_json` is what an index knows of the graph's atoms:
+///   {"atoms": {KEY: {density, score, contexts: [{tokens, values}], raises: [{token, value}], lowers: [...]}},
+///    "of": {node_id: KEY}}
+std::string report_html(std::string_view graph_json, std::string_view atoms_json = "{}");
 
 }  // namespace crate

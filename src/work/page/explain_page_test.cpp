@@ -62,10 +62,14 @@ TEST(ExplainPage, HostileTextsStayTexts) {
 }
 
 TEST(ExplainPage, AnImageWithItsPatches) {
-  const std::string page = report_html(example_graph({"0", "1", "2", "3"}, "cat").dump(),
-                                       {.image_png = "\x89PNG", .image_rows = 2, .image_columns = 2, .image_first = 0});
+  json graph = example_graph({"class token", "patch 0,0", "patch 0,1", "patch 1,0", "patch 1,1"}, "cat");
+  graph["metadata"]["crate"]["input"] = {{"image_png", "iVBORw=="}};
+  const std::string page = report_html(graph.dump());
   EXPECT_NE(page.find("src=\"data:image/png;base64,iVBORw==\""), std::string::npos);
   EXPECT_NE(page.find("viewBox=\"0 0 2 2\""), std::string::npos);
+  EXPECT_NE(page.find("\"first\":1"), std::string::npos);
+  graph["metadata"]["crate"]["input"] = {{"image_png", "x\" onload=\"window.broken=1"}};
+  EXPECT_EQ(report_html(graph.dump()).find("<img"), std::string::npos);
 }
 
 TEST(ExplainPage, RefusesWhatIsNoGraph) {
@@ -80,7 +84,7 @@ TEST(ExplainPage, RefusesWhatIsNoGraph) {
   EXPECT_NE(told(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": [7]})").find("link"), std::string::npos);
   EXPECT_NE(told(std::string(100000, '[')).find("deeper"), std::string::npos);
   EXPECT_NE(message_of([&] {
-              report_html(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": []})", {.atoms_json = "x"});
+              report_html(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": []})", "x");
             }).find("atoms"),
             std::string::npos);
 }

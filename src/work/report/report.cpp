@@ -111,6 +111,7 @@ class Reporter {
                                 ? "not measured"
                                 : fmt::format("{} sentences to fit on, {} to judge on", material_->sst2_fit.size(),
                                               material_->sst2_judge.size()));
+    s.emplace_back("faithfulness", fmt::format("{} prompts of {} tokens", options_.faith.prompts, options_.faith.length));
     s.emplace_back("meaning",
                    fmt::format("{} units of each layer, on the first {} tokens of the text; names at p <= 0.01",
                                options_.meaning.units, std::min(options_.meaning.tokens, material_->text.size())));
@@ -153,6 +154,9 @@ class Reporter {
       views.push_back(view_of(model->config(), true, s));
     }
     measure_loss(card_, m, v, *model, *material_);
+    FaithOptions faith = options_.faith;
+    faith.seed = options_.seed;
+    measure_faithfulness(card_, m, v, *model, *material_, faith);
     const Places places = all_places(*material_);
     const auto readings =
         read_windows(*model, material_->windows, views, places.all, {.followed = options_.causal.units});

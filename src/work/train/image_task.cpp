@@ -87,9 +87,4 @@ double ImageTask::probe(int64_t step) {
   return scalar(model_.loss(run, row.images, row.targets).loss);
 }
 
-std::optional<Measurement> ImageTask::measure(int64_t samples) {
-  const ImageEvalOptions evaluation = ImageData::evaluation(recipe_);
-  return crate::measure(model_, data_.val(), {.samples = samples, .resize = evaluation.transform.resize});
-}
-
 }  // namespace crate

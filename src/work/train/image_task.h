@@ -24,7 +24,6 @@ class ImageTask final : public Task {
   Validation validate() override;
   std::optional<Measurement> measure(int64_t samples) override;
   double probe(int64_t step) override;
-  std::optional<Measurement> measure(int64_t samples) override;
 
  private:
   /// Rows of a batch as tensors.
