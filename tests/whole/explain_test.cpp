@@ -62,8 +62,8 @@ TEST_F(Explanations, TargetsAreTokensOrUnits) {
     return json::parse(o.out)["metadata"]["crate"]["target"];
   };
   EXPECT_EQ(target({"--target", "x"})["score"], 'x');
-  EXPECT_EQ(target({"--target", "#120", "--contrast", "y"})["contrast_score"], 'y');
-  EXPECT_EQ(target({"--target", "blocks.0.ista.code:2:5"})["site"], "blocks.0.ista.code:2:5");
+  EXPECT_EQ(target({"--target", "#120", "--contrast", "y"})["contrast"], 'y');
+  EXPECT_EQ(target({"--target", "blocks.0.ista.code:2:5"})["unit"], "blocks.0.ista.code:2:5");
   const Outcome two = run_crate({"explain", model(), "--prompt", "To be", "--target", "xy"});
   EXPECT_EQ(two.code, 1);
   EXPECT_NE(two.err.find("one token"), std::string::npos) << two.err;

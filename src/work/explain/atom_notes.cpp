@@ -66,7 +66,7 @@ void name_atoms(Labels& labels, AtomIndex& index, Family family) {
 std::string atom_notes(AtomIndex& index, const json& graph) {
   json atoms = json::object(), of = json::object();
   for (const json& node : graph.at("nodes")) {
-    const std::string unit = node.at("site").get<std::string>();
+    const std::string unit = node.at("crate").at("unit").get<std::string>();
     const std::size_t colon = unit.find(':');
     const std::string site = unit.substr(0, colon);
     if (colon == std::string::npos || !index.has(site)) continue;
