@@ -3,7 +3,10 @@
 // few rows of decoding, where reading D is the whole cost, as much faster as the code is sparse. Many rows name nearly
 // every atom between them; they take the dense product.
 //
-// Measured against the dense product on one row, 3072 atoms of 768 numbers: docs/experiments.md.
+// One row, 3072 atoms of 768 numbers that no cache holds, one thread, in turn with the dense product
+// (docs/experiments.md):
+//   non-zero   2 %    5 %   10 %   20 %   30 %   45 %   59 %
+//   faster    31x    15x   8.2x   4.1x   2.8x   1.9x   1.5x
 #pragma once
 #include "tensor/gemm.h"
 

@@ -68,7 +68,7 @@ json activations_of(const std::vector<AtomContext>& contexts, const AtomRecord& 
   json out = json::array();
   for (const AtomContext& c : contexts) {
     if (c.kind == "top") {
-      out.push_back(activation_of(c, contexts.front().kind == "top" ? 0 : c.value, r.most, -1));
+      out.push_back(activation_of(c, 0, r.most, -1));
       continue;
     }
     const auto q = static_cast<std::size_t>(std::clamp<int64_t>(c.quantile, 0, 9));
@@ -130,11 +130,6 @@ std::string safe_name(const std::string& site) {
 }
 
 }  // namespace
-
-std::string as_utf8(const std::string& bytes) {
-  const std::string dumped = json(bytes).dump(-1, ' ', false, json::error_handler_t::replace);
-  return json::parse(dumped).get<std::string>();
-}
 
 std::string dashboard_batch(AtomIndex& index, const std::string& site, int64_t first, int64_t count) {
   json features = json::array();

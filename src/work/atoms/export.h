@@ -2,8 +2,9 @@
 //
 //   SAEDashboard / Neuronpedia: batch-N.json, {model_id, layer, sae_set, sae_id_suffix, features: [...]}
 //   NeuronRecord (OpenAI's neuron viewer and its kin): one JSON object an atom
-// The keys are theirs. What they expect and an index does not have is empty: neuron_alignment_* belongs to
-// dictionaries trained on another model's neurons; correlated_neurons_* names our correlated atoms of the same site.
+// The keys are theirs. What they expect and an index does not have is empty: neuron_alignment_* and
+// correlated_neurons_* belong to dictionaries trained on another model's neurons. Top contexts are a bin whose
+// bin_contains is -1.
 #pragma once
 #include <functional>
 #include <string>
@@ -28,8 +29,5 @@ struct ExportOptions {
 /// dashboard: OUT/SITE/batch-N.json. neuron_records: OUT/SITE/ATOM.json. Gives the number of files.
 int64_t export_atoms(AtomIndex& index, const std::string& out, const ExportOptions& options,
                      const std::function<void(int64_t done, int64_t total)>& progress = {});
-
-/// Valid UTF-8 for JSON and terminals: bytes that are none become U+FFFD.
-std::string as_utf8(const std::string& bytes);
 
 }  // namespace crate

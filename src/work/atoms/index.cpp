@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "work/atoms/schema.h"
@@ -20,6 +21,11 @@ template <class T> std::vector<T> numbers_of(std::span<const std::byte> blob, co
 }
 
 }  // namespace
+
+std::string as_utf8(const std::string& bytes) {
+  const std::string dumped = nlohmann::json(bytes).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json::parse(dumped).get<std::string>();
+}
 
 AtomIndex::AtomIndex(const std::string& path) : database_(path, Database::Mode::read) {
   Statement meta(database_, "SELECT key, value FROM about");

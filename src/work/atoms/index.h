@@ -67,6 +67,9 @@ struct AtomRecord {
   std::vector<int64_t> histogram;  // in the bins of AtomIndex::histogram_borders
 };
 
+/// Valid UTF-8 for JSON and terminals: bytes that are none become U+FFFD.
+std::string as_utf8(const std::string& bytes);
+
 class AtomIndex {
  public:
   /// Throws Error when the file is no index, or one of another version.
@@ -79,7 +82,7 @@ class AtomIndex {
   int64_t atoms(std::string_view site) const;
   std::vector<double> histogram_borders() const;
 
-  /// Empty when the atom has no name, or the index does not know the site.
+  /// Valid UTF-8; empty when the atom has no name, or the index does not know the site.
   std::string name_of(std::string_view site, int64_t atom);
   /// The following throw Error when there is no such atom.
   AtomRecord record(std::string_view site, int64_t atom);

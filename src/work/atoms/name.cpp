@@ -34,7 +34,7 @@ std::string quoted(std::string_view bytes) {
     else
       out += c;
   }
-  return out + "\"";
+  return as_utf8(out + "\"");
 }
 
 std::vector<float> predictions(const ExampleSet& set, const std::function<float(const Example&)>& predict) {

@@ -2,8 +2,8 @@
 //
 // A name is itself a simulator, no more than what it reads: a few tokens ("the", "a": their mean activations, else the
 // atom's mean), a few pairs of tokens, one feature, or two features together. Candidates come from the documents not
-// held out; the one that correlates best with the excerpts of these is the guess, one token or feature being preferred to
-// a list that is hardly better. Its score is the correlation on held-out excerpts, top and random.
+// held out; the one that correlates best with the excerpts of these is the guess, one token or feature being preferred
+// to a list that is hardly better. Its score is the correlation on held-out excerpts, top and random.
 //
 // The null: predictions are given to other excerpts, each turned round by a random number of tokens, so that labels
 // keep their frequency and their neighbours but not their place. p = (1 + permutations at least as good) /

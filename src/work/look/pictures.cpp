@@ -9,11 +9,11 @@
 namespace crate {
 namespace {
 
-// Small pictures are shown larger, by a whole factor.
+// Small pictures are shown larger, by a whole factor, at least so large.
 constexpr int shown_side = 112;
 
 Image shown(const Image& image) {
-  const int factor = std::max(1, shown_side / std::min(image.height, image.width));
+  const int side = std::min(image.height, image.width), factor = (shown_side + side - 1) / side;
   return scaled_nearest(with_channels(image, 3), factor * image.height, factor * image.width);
 }
 

@@ -76,11 +76,6 @@ Validation ImageTask::validate() {
   return {r.loss, {{"top1", r.top1}, {"top5", r.top5}, {"images", static_cast<double>(r.images)}}, r.code_nonzero};
 }
 
-std::optional<Measurement> ImageTask::measure(int64_t samples) {
-  return crate::measure(model_, data_.val(),
-                        {.samples = samples, .resize = ImageData::evaluation(recipe_).transform.resize});
-}
-
 double ImageTask::probe(int64_t step) {
   const Rows row = rows_of(loader_.next(step), 0, 1);
   Run run(device_);

@@ -22,7 +22,6 @@ class ImageTask final : public Task {
   double learn(Run& run, const BatchPart& part, Sums& sums) override;
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
-  std::optional<Measurement> measure(int64_t samples) override;
   double probe(int64_t step) override;
 
  private:
