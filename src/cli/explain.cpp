@@ -1,14 +1,13 @@
 // crate explain: why this output. What every token, head, atom and bias gave to it, and that it adds up.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/explanation.h"
 #include "model/checkpoint.h"
+#include "work/explain/atom_notes.h"
+#include "work/page/explain_page.h"
 
 namespace crate::cli {
 namespace {
@@ -22,16 +21,6 @@ struct Options : Common {
   bool check = false;
   int64_t checked = 20;
 };
-
-/// The heads and atoms that give most.
-std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
-  std::vector<Part> parts = e.heads;
-  parts.insert(parts.end(), e.atoms.begin(), e.atoms.end());
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
-  parts.resize(std::min(parts.size(), static_cast<std::size_t>(count)));
-  return parts;
-}
 
 Input input_of(const Options& o, Device& device) {
   auto model = load_model(device, o.model);
@@ -47,13 +36,15 @@ Input input_of(const Options& o, Device& device) {
 void run(const Options& o) {
   Device device(o.device_options());
   Input input = input_of(o, device);
+  const Provenance provenance = provenance_of(o.model, o.device);
   input.index = index_of(o.model, o.atoms);
-  name_atoms(input.labels, input.index.get(), input.model->config().family);
+  if (input.index) name_atoms(input.labels, *input.index, input.model->config().family);
   const Walk walk(*input.subject, {target_of(input, o.target, o.contrast)});
-  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance_of(o.model, o.device));
+  const ExplainedInput explained = explain_input(walk, input, o.graph, provenance);
   const std::string document = explained.document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string notes = input.index ? atom_notes(*input.index, explained.document) : "{}";
   for (const std::string& path : o.out)
-    write_atomically(path, path.ends_with(".html") ? page_of(explained, input) : document);
+    write_atomically(path, path.ends_with(".html") ? report_html(document, notes) : document);
   if (o.json) return fmt::print("{}", document), void();
   print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
@@ -68,7 +59,7 @@ void run(const Options& o) {
 void add_explain(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c = add_command(app, "explain", "what every part of a model gave to one output, and that it adds up",
-                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.json", *o);
+                            "crate explain out/demo-crate-lm --prompt 'ROMEO:' -o romeo.html", *o);
   c->add_option("model", o->model, "model directory")->required();
   c->add_option("--prompt", o->prompt, "the text whose next token is explained");
   c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -9,6 +10,7 @@
 #include "cli/explanation.h"
 #include "model/directory.h"
 #include "model/models.h"
+#include "work/explain/atom_notes.h"
 #include "work/explain/graph_file.h"
 #include "work/image/augment.h"
 
@@ -53,6 +55,16 @@ int64_t score_named(const Input& input, const std::string& text, const char* opt
 }
 
 }  // namespace
+
+std::unique_ptr<AtomIndex> index_of(const std::string& folder, const std::string& file) {
+  const std::string path = file.empty() ? (std::filesystem::path(folder) / "atoms.sqlite").string() : file;
+  if (file.empty() && !std::filesystem::exists(path)) return nullptr;
+  auto index = std::make_unique<AtomIndex>(path);
+  const std::string hash = DirectoryReader(folder).hash("model.safetensors");
+  if (file.empty() && index->about("hash") != hash) return nullptr;  // the model was trained on
+  check_index(*index, hash, path);
+  return index;
+}
 
 Target target_of(const Input& input, const std::string& target, const std::string& contrast) {
   Target out;

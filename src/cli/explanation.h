@@ -32,9 +32,6 @@ Input image_input(std::unique_ptr<Model> model, const std::string& folder, const
 /// The index that `crate atoms` wrote for this model: `file`, or atoms.sqlite in the model directory, or none. Throws
 /// Error when `file` is the index of another model.
 std::unique_ptr<AtomIndex> index_of(const std::string& folder, const std::string& file);
-/// Gives the labels the names that the index knows.
-void name_atoms(Labels& labels, AtomIndex* index, Family family);
-
 /// The most likely target, or what was asked for: a token or class by text or #NUMBER, or a unit by name.
 Target target_of(const Input& input, const std::string& target, const std::string& contrast);
 
@@ -49,9 +46,6 @@ struct ExplainedInput {
 };
 ExplainedInput explain_input(const Walk& walk, const Input& input, const GraphOptions& options,
                              const Provenance& provenance);
-
-/// The document as a page, with what the index knows of its atoms and the image that was explained.
-std::string page_of(const ExplainedInput& explained, const Input& input);
 
 /// The table of `crate explain`.
 void print_explanation(const Walk& walk, const ExplainedInput& explained, const Labels& labels, int64_t rows);

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/explanation.h"
 #include "model/checkpoint.h"
+#include "work/explain/atom_notes.h"
 
 namespace crate::cli {
 namespace {
@@ -44,7 +45,7 @@ nlohmann::json explain_tokens(const Options& o, LanguageModel& model, const Toke
     const LanguageSubject subject(model, {all.end() - length, all.end()});
     const Walk walk(subject, {{.score = token}});
     Labels labels = labels_of(tokenizer, {all.end() - length, all.end()});
-    name_atoms(labels, index.get(), model.config().family);
+    if (index) name_atoms(labels, *index, model.config().family);
     const Explanation e = explain(walk, 0);
     out.push_back(summary_of(e, labels, model.config().family));
     if (!o.json) fmt::print("{}\n", line_of(e, labels));

@@ -34,7 +34,7 @@ TEST(Pages, ExplanationInABrowser) {
   if (!browser_there()) GTEST_SKIP() << "no chromium, node and playwright-core beside the project; see make browser";
   const Folder folder;
   const nlohmann::json graph = example_graph(sentence, " Lisbon");
-  folder.with("plain.html", report_html(graph.dump(), {.atoms_json = example_atoms(graph).dump()}));
+  folder.with("plain.html", report_html(graph.dump(), example_atoms(graph).dump()));
   folder.with("hostile.html", report_html(hostile_graph().dump()));
   std::vector<std::string> words;
   for (int i = 0; i < 96; ++i)

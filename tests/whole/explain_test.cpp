@@ -33,6 +33,7 @@ TEST_F(Explanations, HoldUntilSomebodyChangesThem) {
   EXPECT_EQ(run_crate({"verify", file, model(), "--threads", "1"}).code, 0);
   json document = json::parse(read_file(file));
   EXPECT_LT(document["metadata"]["crate"]["off"].get<double>(), 1e-6);
+  EXPECT_LT(document["metadata"]["crate"]["residual"].get<double>(), 1e-6);
   document["links"][0]["weight"] = document["links"][0]["weight"].get<double>() * 1.02 + 1e-3;
   write_file(file, document.dump());
   const Outcome changed = run_crate({"verify", file, model()});
@@ -62,8 +63,8 @@ TEST_F(Explanations, TargetsAreTokensOrUnits) {
     return json::parse(o.out)["metadata"]["crate"]["target"];
   };
   EXPECT_EQ(target({"--target", "x"})["score"], 'x');
-  EXPECT_EQ(target({"--target", "#120", "--contrast", "y"})["contrast_score"], 'y');
-  EXPECT_EQ(target({"--target", "blocks.0.ista.code:2:5"})["site"], "blocks.0.ista.code:2:5");
+  EXPECT_EQ(target({"--target", "#120", "--contrast", "y"})["contrast"], 'y');
+  EXPECT_EQ(target({"--target", "blocks.0.ista.code:2:5"})["unit"], "blocks.0.ista.code:2:5");
   const Outcome two = run_crate({"explain", model(), "--prompt", "To be", "--target", "xy"});
   EXPECT_EQ(two.code, 1);
   EXPECT_NE(two.err.find("one token"), std::string::npos) << two.err;

@@ -73,8 +73,8 @@ void check_graph(const Reader& top) {
       if (std::string_view(name) == "nodes") {
         entry.in("node_id").text();
         entry.in("activation").number();
-        entry.in("contribution").number();
-        entry.in("site").text();
+        entry.in("crate").in("gives").number();
+        entry.in("crate").in("unit").text();
       } else {
         entry.in("source").text();
         entry.in("target").text();
@@ -118,10 +118,10 @@ GraphFile parse_graph_file(std::string_view text, const std::string& where) {
   const Reader metadata = top.in("metadata"), ours = metadata.in("crate"), target = ours.in("target");
   const int64_t format = ours.in("format").whole(1 << 20);
   require(format == 1, "[explain] {}: format {} is not known here, only 1", where, format);
-  file.weights_hash = ours.in("model_sha256").text();
-  file.config_hash = ours.in("config_sha256").text();
+  file.weights_hash = ours.in("model").in("weights_sha256").text();
+  file.config_hash = ours.in("model").in("config_sha256").text();
   file.device = ours.in("device").text();
-  file.family = family_of(ours.in("family").text());
+  file.family = family_of(ours.in("model").in("family").text());
   const Reader input = ours.in("input");
   if (is_image(file.family)) {
     file.image = image_of_text(input.in("image_png").text(), where);
@@ -136,10 +136,10 @@ GraphFile parse_graph_file(std::string_view text, const std::string& where) {
   if (target.has("score")) {
     file.target.position = target.in("position").whole(INT32_MAX);
     file.target.score = target.in("score").whole(INT32_MAX);
-    if (target.has("contrast_score")) file.target.contrast = target.in("contrast_score").whole(INT32_MAX);
+    if (target.has("contrast")) file.target.contrast = target.in("contrast").whole(INT32_MAX);
   } else {
     file.target.is_unit = true;
-    file.target_unit = target.in("site").text();
+    file.target_unit = target.in("unit").text();
   }
   file.options.top = ours.in("options").in("top").whole(1 << 20);
   file.options.node_threshold = metadata.in("node_threshold").number();

@@ -47,14 +47,24 @@ class GraphWriter {
  private:
   std::string name(const Unit& u) const { return name_of(u, config_.family); }
 
-  std::string layer_of(const Unit& u) const {
-    if (u.kind == UnitKind::token || u.kind == UnitKind::position) return "E";
-    return std::to_string(u.kind == UnitKind::logit ? config_.layers : u.layer);
+  /// Rows of the drawing: E, then the heads and the atoms of each block, then the target.
+  std::string row_of(const Unit& u) const {
+    switch (u.kind) {
+      case UnitKind::token:
+      case UnitKind::position:
+        return "E";
+      case UnitKind::head:
+        return std::to_string(2 * u.layer);
+      case UnitKind::atom:
+        return std::to_string(2 * u.layer + 1);
+      case UnitKind::logit:
+        return std::to_string(2 * config_.layers);
+    }
+    return {};
   }
-  /// "L_F_P" as circuit-tracer writes it; a head is told from an atom of its block by an h.
   std::string id(const Unit& u) const {
     if (u.kind == UnitKind::position) return fmt::format("E_pos_{}", u.position);
-    return fmt::format("{}_{}{}_{}", layer_of(u), u.kind == UnitKind::head ? "h" : "", u.index, u.position);
+    return fmt::format("{}_{}_{}", row_of(u), u.index, u.position);
   }
   std::string type_of(const Unit& u) const {
     switch (u.kind) {
@@ -102,47 +112,39 @@ class GraphWriter {
     const Unit& u = g_.all.units[i];
     const Inflow& in = g_.all.inflows[i];
     const bool last = i + 1 == g_.keep.size();
-    json ours = {{"influence", g_.influence[i]}};
+    json ours = {{"unit", name(u)}, {"gives", g_.all.gives[i]}, {"influence", g_.influence[i]}};
+    if (u.kind == UnitKind::head || u.kind == UnitKind::atom) ours["block"] = u.layer;
     if (u.kind != UnitKind::token && u.kind != UnitKind::position) {
       ours["unlisted"] = in.rest;
       ours["biases"] = in.biases;
     }
-    return {{"node_id", id(u)},
-            {"feature", u.index},
-            {"layer", layer_of(u)},
-            {"ctx_idx", u.position},
-            {"feature_type", type_of(u)},
-            {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
-            {"is_target_logit", last},
-            {"run_idx", 0},
-            {"reverse_ctx_idx", 0},
-            {"jsNodeId", id(u)},
-            {"clerp", label(u)},
-            {"influence", g_.held[i]},
-            {"activation", in.value},
-            {"contribution", g_.all.gives[i]},
-            {"site", name(u)},
-            {"crate", ours}};
+    return {{"node_id", id(u)},           {"feature", u.index},
+            {"layer", row_of(u)},         {"ctx_idx", u.position},
+            {"feature_type", type_of(u)}, {"token_prob", last && !e_.target.is_unit ? e_.probability : 0.0},
+            {"is_target_logit", last},    {"run_idx", 0},
+            {"reverse_ctx_idx", 0},       {"jsNodeId", id(u)},
+            {"clerp", label(u)},          {"influence", g_.held[i]},
+            {"activation", in.value},     {"crate", ours}};
   }
 
   json target() const {
     const Target& t = e_.target;
-    json out = {{"site", name(e_.unit)}, {"value", e_.value}, {"text", label(e_.unit)}};
+    json out = {{"unit", name(e_.unit)}, {"value", e_.value}, {"text", label(e_.unit)}};
     if (t.is_unit) return out;
     out["position"] = t.position;
     out["score"] = t.score;
     out["text"] = labels_.score(t.score);
     out["probability"] = e_.probability;
     if (t.contrast < 0) return out;
-    out["contrast"] = labels_.score(t.contrast);
-    out["contrast_score"] = t.contrast;
+    out["contrast"] = t.contrast;
+    out["contrast_text"] = labels_.score(t.contrast);
     return out;
   }
 
   json ours(const json& input) const {
     json cuts = json::array(), sources = json::array(), heads = json::array(), biases = json::array();
     for (const Cut& c : e_.cuts)
-      cuts.push_back({{"name", c.at},
+      cuts.push_back({{"at", c.at},
                       {"parts", c.parts},
                       {"units", c.units},
                       {"stream", c.stream},
@@ -151,32 +153,31 @@ class GraphWriter {
                       {"sum", c.sum()},
                       {"residual", c.residual}});
     for (std::size_t i = 0; i < e_.tokens.size(); ++i)
-      sources.push_back({{"text", input_at(static_cast<int64_t>(i))},
-                         {"contribution", e_.tokens[i]},
-                         {"of_position", e_.positions[i]}});
+      sources.push_back(
+          {{"text", input_at(static_cast<int64_t>(i))}, {"gives", e_.tokens[i]}, {"position_gives", e_.positions[i]}});
     for (std::size_t i = 0; i < std::min(heads_with_sources, e_.heads.size()); ++i)
-      heads.push_back({{"site", name(e_.heads[i].unit)},
-                       {"contribution", e_.heads[i].gives},
+      heads.push_back({{"unit", name(e_.heads[i].unit)},
+                       {"gives", e_.heads[i].gives},
                        {"from", sources_of(x_.walk, e_.row, e_.heads[i].unit)}});
-    for (const auto& [bias, gives] : e_.biases) biases.push_back({{"name", bias}, {"contribution", gives}});
+    for (const auto& [bias, gives] : e_.biases) biases.push_back({{"name", bias}, {"gives", gives}});
     return {{"format", 1},
-            {"model", provenance_.model},
-            {"model_sha256", provenance_.weights_hash},
-            {"config_sha256", provenance_.config_hash},
-            {"family", name_of(config_.family)},
-            {"layers", config_.layers},
-            {"dim", config_.dim},
+            {"model",
+             {{"name", provenance_.model},
+              {"weights_sha256", provenance_.weights_hash},
+              {"config_sha256", provenance_.config_hash},
+              {"family", name_of(config_.family)},
+              {"layers", config_.layers},
+              {"dim", config_.dim},
+              {"heads", config_.heads},
+              {"atoms", config_.n_atoms()}}},
             {"device", provenance_.device},
             {"input", input},
             {"target", target()},
             {"options", {{"top", x_.options.top}}},
-            {"unit_name", meaning_.name},
-            {"unit", meaning_.what},
-            {"exactness", meaning_.exactness},
-            {"sum", e_.cuts.empty() ? 0.0 : e_.cuts.front().sum()},
+            {"meaning", meaning_.what + " " + meaning_.exactness},
             {"residual", e_.residual()},
             {"off", e_.off()},
-            {"effects_residual", g_.all.residual()},
+            {"edge_residual", g_.all.residual()},
             {"influence_reaching_input", g_.reached},
             {"error_nodes", 0},
             {"cuts", cuts},

@@ -16,14 +16,14 @@ constexpr std::size_t most_told = 20;
 
 // What viewers write, and what is told about a model and not computed from it.
 const std::set<std::string> not_compared = {"document.qParams", "document.metadata.slug", "document.metadata.scan",
-                                            "document.metadata.info", "document.metadata.crate.model"};
+                                            "document.metadata.info", "document.metadata.crate.model.name"};
 
 class Comparison {
  public:
   Comparison(const json& recorded, const json& computed, Tolerance tolerance)
       : recorded_(recorded), computed_(computed), tolerance_(tolerance) {
     scale_ = size_of(computed["metadata"]["crate"]["target"]["value"]);
-    for (const json& node : computed["nodes"]) scale_ = std::max(scale_, size_of(node["contribution"]));
+    for (const json& node : computed["nodes"]) scale_ = std::max(scale_, size_of(node["crate"]["gives"]));
     for (const json& link : computed["links"]) {
       double& largest = inflow_[link["target"].get<std::string>()];
       largest = std::max(largest, size_of(link["weight"]));
@@ -90,7 +90,7 @@ class Comparison {
       if (!recorded.contains(key))
         differ(fmt::format("{}: missing", at));
       else
-        compare(recorded[key], value, at, key == "contribution" ? scale_ : scale);
+        compare(recorded[key], value, at, key == "gives" || key == "position_gives" ? scale_ : scale);
     }
   }
 
@@ -117,7 +117,7 @@ class Comparison {
       worst = std::max(worst, residual);
       if (std::abs(sum - cut["sum"].get<double>()) > 1e-12 * std::max(1.0, std::abs(sum)) ||
           std::abs(residual - cut["residual"].get<double>()) > 1e-12 + 1e-3 * residual)
-        differ(fmt::format("cut {}: units + stream + biases are {}, {:.3g} from the target", cut["name"].dump(), sum,
+        differ(fmt::format("cut {}: units + stream + biases are {}, {:.3g} from the target", cut["at"].dump(), sum,
                            residual));
     }
     if (std::abs(worst - ours["residual"].get<double>()) > 1e-12 + 1e-3 * worst)

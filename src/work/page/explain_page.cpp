@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -76,9 +77,33 @@ struct Row {
   double activation, influence, contribution;
 };
 
+/// How the patches of an image lie: patch (0, 0) stands at position `first`. No rows: the input is no image.
+struct Grid {
+  int64_t rows = 0, columns = 0, first = 0;
+};
+
+bool is_base64(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") ==
+                              std::string_view::npos;
+}
+
+/// From the names of the positions, when the input is an image.
+Grid grid_of(const json& input, const std::vector<std::string>& positions) {
+  Grid grid;
+  if (!is_base64(text_of(input, "image_png"))) return grid;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    long row = 0, column = 0;
+    if (std::sscanf(positions[i].c_str(), "patch %5ld,%5ld", &row, &column) != 2 || row < 0 || column < 0) continue;
+    if (row == 0 && column == 0) grid.first = static_cast<int64_t>(i);
+    grid.rows = std::max<int64_t>(grid.rows, row + 1);
+    grid.columns = std::max<int64_t>(grid.columns, column + 1);
+  }
+  return grid;
+}
+
 class Page {
  public:
-  Page(const json& graph, const PageExtras& extras) : graph_(graph), extras_(extras) {
+  Page(const json& graph, json atoms) : graph_(graph), atoms_(std::move(atoms)) {
     const json& metadata = part(graph, "metadata", &json::is_object, "an object");
     for (const json& token : part(metadata, "prompt_tokens", &json::is_array, "an array of texts")) {
       require(token.is_string(), "[page] metadata.prompt_tokens must hold texts");
@@ -86,6 +111,7 @@ class Page {
     }
     const auto own = metadata.find("crate");
     crate_ = own != metadata.end() && own->is_object() ? *own : json::object();
+    grid_ = grid_of(object_of(crate_, "input"), tokens_);
     const json& nodes = part(graph, "nodes", &json::is_array, "an array");
     const json& links = part(graph, "links", &json::is_array, "an array");
     require(nodes.size() <= most_nodes && links.size() <= most_links,
@@ -102,10 +128,8 @@ class Page {
     for (const char* name :
          {"explain_data.js", "explain_graph.js", "explain_panel.js", "explain_pins.js", "explain.js"})
       script += web_file(name);
-    json atoms = parse_bounded(extras_.atoms_json, "what is known of the atoms");
-    if (with_image())
-      atoms["image"] = {
-          {"rows", extras_.image_rows}, {"columns", extras_.image_columns}, {"first", extras_.image_first}};
+    json atoms = atoms_;
+    if (grid_.rows > 0) atoms["image"] = {{"rows", grid_.rows}, {"columns", grid_.columns}, {"first", grid_.first}};
     return fill_template(web_file("explain.html"), {{"policy", content_policy(style, script)},
                                                     {"title", html_text(title())},
                                                     {"style", style},
@@ -126,7 +150,6 @@ class Page {
     if (r.kind == "target") return 1e300;
     return std::isfinite(r.contribution) ? std::abs(r.contribution) : -1;
   }
-  bool with_image() const { return !extras_.image_png.empty(); }
 
   Row row_of(const json& node, std::size_t index) const {
     require(node.is_object() && node.contains("node_id") && node["node_id"].is_string(),
@@ -135,7 +158,9 @@ class Page {
     r.index = index;
     r.id = node["node_id"].get<std::string>();
     r.kind = kind_of(text_of(node, "feature_type"));
-    r.layer = r.kind == "target" ? "output" : text_of(node, "layer") == "E" ? "embed" : text_of(node, "layer");
+    const json& ours = object_of(node, "crate");
+    const std::string layer = ours.contains("block") ? text_of(ours, "block") : text_of(node, "layer");
+    r.layer = r.kind == "target" ? "output" : layer == "E" ? "embed" : layer;
     const double at = number_of(node, "ctx_idx");
     const bool placed = at >= 0 && at < static_cast<double>(tokens_.size());
     if (placed)
@@ -144,7 +169,7 @@ class Page {
     r.name = name_of(node, r.kind, placed ? &tokens_[static_cast<std::size_t>(at)] : nullptr);
     r.activation = number_of(node, "activation");
     r.influence = number_of(node, "influence");
-    r.contribution = number_of(node, "contribution");
+    r.contribution = number_of(ours, "gives");
     if (r.kind == "target") r.contribution = std::nan("");
     return r;
   }
@@ -152,7 +177,7 @@ class Page {
   // Where a node of ours stands is told beside it, so its label need not say it again.
   std::string name_of(const json& node, const std::string& kind, const std::string* token) const {
     const std::string given = text_of(node, "clerp"), type = text_of(node, "feature_type");
-    const bool ours = node.contains("site");
+    const bool ours = node.contains("crate");
     if (ours && kind == "target" && target().contains("text")) return target_html();
     if (kind == "token" && token && (ours || given.empty())) return token_html(*token);
     if (!given.empty() && !(ours && given.starts_with("block "))) return html_text(given);
@@ -179,7 +204,7 @@ class Page {
 
   const json& target() const { return object_of(crate_, "target"); }
   std::string target_html() const {
-    const std::string contrast = text_of(target(), "contrast");
+    const std::string contrast = text_of(target(), "contrast_text");
     return token_html(target_text()) + (contrast.empty() ? "" : " rather than " + token_html(contrast));
   }
   std::string target_text() const {
@@ -191,15 +216,23 @@ class Page {
   std::string question() const { return fmt::format("Why {}?", target_html()); }
 
   std::string prompt() const {
-    if (with_image())
+    if (grid_.rows > 0)
       return fmt::format(
           "<span class=\"picture\"><img alt=\"the explained image\" src=\"data:image/png;base64,{}\"><svg "
           "id=\"patches\" "
-          "viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\"></svg></span>",
-          base64(extras_.image_png), extras_.image_columns, extras_.image_rows);
+          "viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\"></svg></span> → {}",
+          text_of(object_of(crate_, "input"), "image_png"), grid_.columns, grid_.rows,
+          token_html(target_text(), "aim"));
     std::string out;
     for (const std::string& token : tokens_) out += token_html(token) + "<wbr>";
     return out + " → " + token_html(target_text(), "aim");
+  }
+
+  double first_sum() const {
+    const auto it = crate_.find("cuts");
+    return it != crate_.end() && it->is_array() && !it->empty() && it->front().is_object()
+               ? number_of(it->front(), "sum")
+               : std::nan("");
   }
 
   static std::string fact(const std::string& name, const std::string& value, const char* mark = "") {
@@ -209,7 +242,7 @@ class Page {
   // Residuals above what single precision gives by itself are marked.
   std::string facts() const {
     std::string out;
-    const double value = number_of(target(), "value"), sum = number_of(crate_, "sum");
+    const double value = number_of(target(), "value"), sum = first_sum();
     const double residual = number_of(crate_, "residual"), off = number_of(crate_, "off");
     if (std::isfinite(value)) out += fact("the model's score of the target", number_text(value, 6));
     if (std::isfinite(sum)) out += fact("sum of all contributions", number_text(sum, 6));
@@ -230,9 +263,8 @@ class Page {
 
   std::string meaning() const {
     std::string out;
-    const std::string unit = text_of(crate_, "unit"), exactness = text_of(crate_, "exactness");
-    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}</p>", html_text(unit));
-    if (!exactness.empty()) out += fmt::format("<p><strong>How exact.</strong> {}</p>", html_text(exactness));
+    const std::string unit = text_of(crate_, "meaning");
+    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}.</p>", html_text(unit));
     return out;
   }
 
@@ -242,7 +274,7 @@ class Page {
     std::string rows;
     for (const json& cut : *it) {
       if (!cut.is_object()) continue;
-      rows += fmt::format("<tr><th scope=\"row\">{}</th>", html_text(text_of(cut, "name")));
+      rows += fmt::format("<tr><th scope=\"row\">{}</th>", html_text(text_of(cut, "at")));
       for (const char* name : {"units", "stream", "biases"})
         rows += fmt::format("<td class=\"number\">{}</td>", signed_text(number_of(cut, name), 5));
       rows += fmt::format("<td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
@@ -279,9 +311,9 @@ class Page {
 
   std::string footer() const {
     std::string out = "<p>";
-    const std::string family = text_of(crate_, "family");
-    const std::string model = text_of(crate_, "model");
-    const std::string hash = text_of(crate_, "model_sha256");
+    const std::string family = text_of(object_of(crate_, "model"), "family");
+    const std::string model = text_of(graph_.at("metadata"), "scan");
+    const std::string hash = text_of(object_of(crate_, "model"), "weights_sha256");
     if (!family.empty()) out += fmt::format("Family {}. ", html_text(family));
     if (!model.empty()) out += fmt::format("Model <code>{}</code>. ", html_text(model));
     if (!hash.empty()) out += fmt::format("Weights <code>{}</code>. ", html_text(hash));
@@ -291,7 +323,8 @@ class Page {
   }
 
   const json& graph_;
-  const PageExtras& extras_;
+  json atoms_;
+  Grid grid_;
   json crate_;
   std::vector<std::string> tokens_;
   std::vector<Row> rows_;
@@ -299,9 +332,9 @@ class Page {
 
 }  // namespace
 
-std::string report_html(std::string_view graph_json, const PageExtras& extras) {
+std::string report_html(std::string_view graph_json, std::string_view atoms_json) {
   const json graph = parse_bounded(graph_json, "the graph");
-  return Page(graph, extras).html();
+  return Page(graph, parse_bounded(atoms_json, "what is known of the atoms")).html();
 }
 
 }  // namespace crate

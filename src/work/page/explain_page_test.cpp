@@ -22,7 +22,7 @@ TEST(ExplainPage, SaysEverythingWithoutAProgram) {
   const std::string page = report_html(graph.dump());
   EXPECT_EQ(count(page, "<tr data-node="), graph["nodes"].size());
   for (const char* said : {"error mass", "no error nodes", "relative residual", "3.4e-08", "What a unit is here",
-                           "never negative", "<span class=\"token\">·calm</span>"})
+                           "non-negative sum of atoms", "<span class=\"token\">·calm</span>"})
     EXPECT_NE(page.find(said), std::string::npos) << said;
   EXPECT_EQ(page, report_html(graph.dump()));
 }
@@ -47,7 +47,7 @@ TEST(ExplainPage, ErrorNodesAreNotPassedOver) {
 TEST(ExplainPage, ReadsGraphsOfOtherPrograms) {
   json graph = example_graph({"a", "b"}, "c");
   graph["metadata"].erase("crate");
-  for (auto& n : graph["nodes"]) n.erase("contribution"), n.erase("site");
+  for (auto& n : graph["nodes"]) n.erase("crate");
   const std::string page = report_html(graph.dump());
   EXPECT_GT(count(page, "class=\"number plus\">+"), 0u);  // direct effects stand in
 }
@@ -62,10 +62,14 @@ TEST(ExplainPage, HostileTextsStayTexts) {
 }
 
 TEST(ExplainPage, AnImageWithItsPatches) {
-  const std::string page = report_html(example_graph({"0", "1", "2", "3"}, "cat").dump(),
-                                       {.image_png = "\x89PNG", .image_rows = 2, .image_columns = 2, .image_first = 0});
+  json graph = example_graph({"class token", "patch 0,0", "patch 0,1", "patch 1,0", "patch 1,1"}, "cat");
+  graph["metadata"]["crate"]["input"] = {{"image_png", "iVBORw=="}};
+  const std::string page = report_html(graph.dump());
   EXPECT_NE(page.find("src=\"data:image/png;base64,iVBORw==\""), std::string::npos);
   EXPECT_NE(page.find("viewBox=\"0 0 2 2\""), std::string::npos);
+  EXPECT_NE(page.find("\"first\":1"), std::string::npos);
+  graph["metadata"]["crate"]["input"] = {{"image_png", "x\" onload=\"window.broken=1"}};
+  EXPECT_EQ(report_html(graph.dump()).find("<img"), std::string::npos);
 }
 
 TEST(ExplainPage, RefusesWhatIsNoGraph) {
@@ -80,7 +84,7 @@ TEST(ExplainPage, RefusesWhatIsNoGraph) {
   EXPECT_NE(told(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": [7]})").find("link"), std::string::npos);
   EXPECT_NE(told(std::string(100000, '[')).find("deeper"), std::string::npos);
   EXPECT_NE(message_of([&] {
-              report_html(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": []})", {.atoms_json = "x"});
+              report_html(R"({"metadata": {"prompt_tokens": []}, "nodes": [], "links": []})", "x");
             }).find("atoms"),
             std::string::npos);
 }
