@@ -20,23 +20,21 @@ struct ExampleSize {
 namespace example {
 
 inline nlohmann::json node(const std::string& id, const char* type, int block, int at, const std::string& name,
-                           double gives) {
-  const bool head = std::string_view(type) == "attention head";
-  nlohmann::json ours = {{"gives", gives}, {"unit", id}};
-  if (block >= 0) ours["block"] = block;
+                           double contribution) {
   return {{"node_id", id},
           {"feature", 17},
-          {"layer", block < 0 ? "E" : std::to_string(2 * block + (head ? 0 : 1))},
+          {"layer", block < 0 ? "E" : std::to_string(block)},
           {"ctx_idx", at},
           {"feature_type", type},
           {"jsNodeId", id},
           {"clerp", name},
-          {"activation", std::abs(gives) * 2},
+          {"activation", std::abs(contribution) * 2},
           {"influence", nullptr},
-          {"crate", ours}};
+          {"contribution", contribution},
+          {"site", id}};
 }
 
-inline double gives(const nlohmann::json& node) { return node["crate"]["gives"].get<double>(); }
+inline double contribution_of(const nlohmann::json& node) { return node["contribution"].get<double>(); }
 
 // Influence as circuit-tracer tells it: the share of all |contribution| from the largest down to this node.
 inline void set_influence(nlohmann::json& nodes) {
@@ -44,11 +42,11 @@ inline void set_influence(nlohmann::json& nodes) {
   double total = 0, sum = 0;
   for (auto& n : nodes) {
     order.push_back(&n);
-    total += std::abs(gives(n));
+    total += std::abs(contribution_of(n));
   }
   std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return std::abs(gives(*a)) > std::abs(gives(*b)); });
-  for (auto* n : order) (*n)["influence"] = std::min(1.0, sum += std::abs(gives(*n)) / total);
+            [](const auto* a, const auto* b) { return std::abs(contribution_of(*a)) > std::abs(contribution_of(*b)); });
+  for (auto* n : order) (*n)["influence"] = std::min(1.0, sum += std::abs(contribution_of(*n)) / total);
 }
 
 }  // namespace example
@@ -80,7 +78,10 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
     }
   }
   example::set_influence(nodes);
-  const auto row = [](const json& x) { return x["layer"] == "E" ? -1 : std::stoi(x["layer"].get<std::string>()); };
+  const auto row = [](const json& x) {
+    return x["layer"] == "E" ? -1
+                             : 2 * std::stoi(x["layer"].get<std::string>()) + (x["feature_type"] == "atom" ? 1 : 0);
+  };
   for (const json& a : nodes) {
     for (const json& b : nodes) {
       const bool forward = row(a) < row(b) && a["ctx_idx"] <= b["ctx_idx"];
@@ -89,10 +90,10 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
                          {"target", b["node_id"]},
                          {"weight", std::pow(next(), 5) - 0.2 * std::pow(next(), 6)}});
     }
-    links.push_back({{"source", a["node_id"]}, {"target", "logit"}, {"weight", example::gives(a)}});
+    links.push_back({{"source", a["node_id"]}, {"target", "logit"}, {"weight", example::contribution_of(a)}});
   }
   double sum = 0;
-  for (const json& x : nodes) sum += example::gives(x);
+  for (const json& x : nodes) sum += example::contribution_of(x);
   json aim = example::node("logit", "logit", size.layers, n - 1, "\"" + target + "\"", sum);
   aim["is_target_logit"] = true;
   aim["token_prob"] = 0.62;
@@ -101,7 +102,7 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
   std::string prompt;
   for (const std::string& t : tokens) prompt += t;
   const auto cut = [&](const char* at, double stream, double residual) {
-    return json{{"at", at},   {"units", sum - stream - 0.5}, {"stream", stream}, {"biases", 0.5}, {"size", 2 * sum},
+    return json{{"name", at}, {"units", sum - stream - 0.5}, {"stream", stream}, {"biases", 0.5}, {"size", 2 * sum},
                 {"sum", sum}, {"residual", residual}};
   };
   return {{"metadata",
@@ -112,11 +113,16 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
             {"node_threshold", 0.8},
             {"crate",
              {{"format", 1},
-              {"model", {{"family", "crate-lm"}, {"weights_sha256", std::string(64, 'a')}}},
+              {"family", "crate-lm"},
+              {"model", "demo-crate-lm"},
+              {"model_sha256", std::string(64, 'a')},
+              {"unit_name", "atom"},
+              {"unit",
+               "An atom is a row of the dictionary: after each block the stream is a sum of atoms with weights that "
+               "are never negative, and nothing else."},
+              {"exactness", "Exact up to rounding for this input."},
+              {"sum", sum},
               {"target", {{"text", target}, {"value", sum}}},
-              {"meaning",
-               "an atom is a dictionary row; the stream after each block is a non-negative sum of atoms and "
-               "nothing else; exact"},
               {"residual", 3.4e-8},
               {"off", 1.2e-8},
               {"cuts", json::array({cut("embed", 0, 2.1e-8), cut("blocks.0.heads", 1.5, 3.4e-8)})}}}}},
@@ -180,7 +186,7 @@ inline nlohmann::json hostile_graph() {
   for (auto& n : graph["nodes"]) {
     if (n["feature_type"] == "atom") n["feature_type"] = "<b>unit</b>";
   }
-  graph["metadata"]["crate"]["meaning"] = "</section></main><script>window.broken=1</script>";
+  graph["metadata"]["crate"]["unit"] = "</section></main><script>window.broken=1</script>";
   graph["qParams"]["supernodes"] = nlohmann::json::array({{"<i>group</i>", graph["nodes"][0]["node_id"]}});
   return graph;
 }

@@ -46,9 +46,8 @@ function kind_of(type) {
   return KINDS.unit;
 }
 
-// Our files number heads and atoms of a block apart; the block itself stands beside.
 function layer_of(node) {
-  const n = Number.parseInt(node.crate?.block ?? node.layer, 10);
+  const n = Number.parseInt(node.layer, 10);
   return Number.isFinite(n) ? n : -1;
 }
 
@@ -68,7 +67,7 @@ function read_nodes(graph, tokens) {
       at: Number.isInteger(n.ctx_idx) && n.ctx_idx >= 0 ? n.ctx_idx : -1,
       activation: typeof n.activation === "number" ? n.activation : null,
       influence: typeof n.influence === "number" ? n.influence : null,
-      contribution: typeof n.crate?.gives === "number" ? n.crate.gives : null,
+      contribution: typeof n.contribution === "number" ? n.contribution : null,
       comes: [], goes: [],
     };
     node.layer = node.kind === KINDS.target ? layers : layer_of(n);
@@ -82,9 +81,9 @@ function read_nodes(graph, tokens) {
 
 // Where a node of ours stands is told beside it, so its label need not say it again.
 function name_of(node, target) {
-  const given = visible(node.raw.clerp).trim(), ours = node.raw.crate !== undefined;
+  const given = visible(node.raw.clerp).trim(), ours = node.raw.site !== undefined;
   if (ours && node.kind === KINDS.target && typeof target?.text === "string")
-    return token_text(target.text) + (typeof target.contrast_text === "string" ? ` rather than ${token_text(target.contrast_text)}` : "");
+    return token_text(target.text) + (typeof target.contrast === "string" ? ` rather than ${token_text(target.contrast)}` : "");
   if (node.kind === KINDS.token && (ours || !given)) return token_text(node.token);
   if (given && !(ours && given.startsWith("block "))) return given;
   const what = node.kind === KINDS.unit ? visible(node.type) || "unit" : node.kind;

@@ -59,7 +59,7 @@ function show_panel(view, node, act) {
   const atom = atom_of(view, node), facts = element("dl");
   fact(facts, "what", node.kind === KINDS.unit ? view.unit : node.kind);
   fact(facts, "where", place_of(node, view.word));
-  if (node.raw.crate?.unit) fact(facts, "unit", element("code", { text: visible(node.raw.crate.unit) }));
+  if (node.raw.site) fact(facts, "site", element("code", { text: visible(node.raw.site) }));
   if (node.activation !== null) fact(facts, "activation", number(node.activation, 4));
   if (node.contribution !== null) fact(facts, "contribution", element("strong", { class: node.contribution < 0 ? "minus" : "plus", text: signed(node.contribution) }));
   if (typeof node.raw.token_prob === "number" && node.kind === KINDS.target) fact(facts, "probability", number(node.raw.token_prob));

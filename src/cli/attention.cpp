@@ -34,7 +34,7 @@ nlohmann::json json_of(const AttentionMaps& maps) {
 
 void run(const Options& o) {
   Device device(o.device_options());
-  const auto model = load_vision_model(device, o.model);
+  const auto model = load_model(device, o.model);
   const ModelInput input = input_for(model->config(), load_image(o.image), o.size);
   const AttentionMaps maps = attention_of(*model, input);
   write_png(o.out, attention_picture(input, maps));

@@ -17,6 +17,7 @@ namespace {
 struct Options : Common {
   std::string model, in, out, taps, dtype = "f32";
   bool grad = false, official = false, trace = false;
+  double smoothing = 0;
 };
 
 // Copies of tensors on their way to a file: F64 on ref, F32 on cpu.
@@ -96,19 +97,22 @@ class Input {
         rank == 4 ? Shape{a.shape[0], a.shape[1], a.shape[2], a.shape[3]} : Shape{a.shape[0], a.shape[1]};
     return {out.data(), shape, Dtype::f32};
   }
-  // Soft targets (b, classes) as they are, or labels (b).
-  Tensor targets(int64_t classes) {
+  // Soft targets (b, classes) as they are, or labels (b) with `smoothing` of their weight spread over all classes; in
+  // the numbers of the device, since 0.1 is no float.
+  Tensor targets(int64_t classes, double smoothing, Dtype real) {
     if (find("targets")) return numbers("targets", 2);
     const Array& a = at("labels");
     require(a.shape.size() == 1, "labels must be (batch), came {}", a.shape_str());
-    std::vector<float>& out = real_.emplace_back(static_cast<std::size_t>(a.numel() * classes), 0.0F);
+    std::vector<double> soft(static_cast<std::size_t>(a.numel() * classes), smoothing / static_cast<double>(classes));
     std::size_t row = 0;
     for (const int64_t label : a.to_i64()) {
       require(label >= 0 && label < classes, "label {} lies outside the {} classes of the model", label, classes);
-      out[row + static_cast<std::size_t>(label)] = 1;
+      soft[row + static_cast<std::size_t>(label)] += 1 - smoothing;
       row += static_cast<std::size_t>(classes);
     }
-    return {out.data(), {a.shape[0], classes}, Dtype::f32};
+    const Shape shape{a.shape[0], classes};
+    if (real == Dtype::f64) return {exact_.emplace_back(std::move(soft)).data(), shape, Dtype::f64};
+    return {real_.emplace_back(soft.begin(), soft.end()).data(), shape, Dtype::f32};
   }
   const std::string& path() const { return path_; }
 
@@ -117,6 +121,7 @@ class Input {
   SafetensorsFile file_;
   std::deque<std::vector<int32_t>> whole_;
   std::deque<std::vector<float>> real_;
+  std::deque<std::vector<double>> exact_;
 };
 
 // A copy of pixels that the run differentiates, in its real dtype.
@@ -155,7 +160,7 @@ class Forward {
       out_.add(head ? "logits" : "features", head ? model.logits(run, pixels) : model.features(run, pixels));
     });
     if (!lossy) return no_loss("labels");
-    const Tensor targets = input_.targets(model.config().image.classes);
+    const Tensor targets = input_.targets(model.config().image.classes, o_.smoothing, model.device().real());
     learn([&](Run& run) {
       images_ = followed(run, pixels);
       return model.loss(run, images_, targets).loss;
@@ -264,6 +269,9 @@ void add_forward(CLI::App& app) {
   c->add_option("--taps", o->taps, "sites to write, as a glob: 'blocks.*.mssa.pattern'");
   c->add_flag("--grad", o->grad, "also the gradient of the loss for every parameter");
   c->add_flag("--official-names", o->official, "gradients under the authors' names, in their layouts");
+  c->add_option("--label-smoothing", o->smoothing,
+                "of images' labels: this much of the weight is spread over all classes")
+      ->check(CLI::Range(0.0, 1.0));
   c->add_flag("--trace", o->trace, "print every operator: shape, time, flops, bytes");
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
   c->callback([o] { run(*o); });

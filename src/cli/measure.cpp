@@ -27,13 +27,11 @@ Measurement measure_one(const Options& o, const std::string& folder) {
     progress.show(fmt::format("[{}] {} of {} samples", bar(static_cast<double>(done) / static_cast<double>(total), 20),
                               done, total));
   };
-  if (auto* vision = dynamic_cast<VisionModel*>(model.get()))
-    return measure(*vision, *open_images(o.data, {.split = o.part, .need_labels = false}), options);
-  auto* language = dynamic_cast<LanguageModel*>(model.get());
-  require(language != nullptr, "{} is a {}: crate measure looks at models of text and classifiers of images", folder,
-          name_of(model->config().family));
+  if (is_image(model->config().family))
+    return measure(*model, *open_images(o.data, {.split = o.part, .need_labels = false}), options);
+  auto& language = dynamic_cast<LanguageModel&>(*model);
   const auto tokenizer = tokenizer_of(folder);
-  return measure(*language, open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix}), options);
+  return measure(language, open_tokens(o.data, o.part, *tokenizer, {o.json_field, o.document_prefix}), options);
 }
 
 std::string with_deviation(const Spread& s) { return fmt::format("{:.5g} +- {:.2g}", s.mean(), s.deviation()); }

@@ -19,7 +19,7 @@ struct Options : Common {
 
 void run(const Options& o) {
   Device device(o.device_options());
-  const auto model = load_vision_model(device, o.model);
+  const auto model = load_model(device, o.model);
   const int64_t layer = o.layer < 0 ? usual_layer(model->config()) : o.layer;
   std::vector<ModelInput> inputs;
   std::vector<PatchFeatures> features;

@@ -77,7 +77,7 @@ void add_report(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* c =
       add_command(app, "report", "a report card of a model's units beside its twin's, without any other model",
-                  "crate report out/demo-crate-lm --twin out/demo-gpt2 --data data/tinyshakespeare.txt", *o);
+                  "crate report out/demo-crate-lm --twin out/demo-gpt2 --data data/tinyshakespeare.txt --tail 0.1", *o);
   c->add_option("model", o->model, "model directory")->required();
   c->add_option("--twin", o->twin, "directory of the model to compare with")->required();
   c->add_option("--data", o->data, "text, shards (.bin) or a folder prepared by crate data")->required();
@@ -85,6 +85,9 @@ void add_report(CLI::App& app) {
   c->add_option("-o,--out", o->out, "folder for report.json, report.md and report.html")->capture_default_str();
   c->add_option("--part", o->report.part, "of a prepared folder: train or val")->capture_default_str();
   c->add_option("--document-prefix", o->report.document_prefix, "plain text: a line beginning so starts a document");
+  c->add_option("--tail", o->report.tail, "only the last so large part of the text, e.g. 0.1")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   c->add_option("--tokens", o->report.tokens, "how much of the text every model reads")->capture_default_str();
   c->add_option("--window", o->report.window, "tokens a model sees at once")->capture_default_str();
   c->add_option("--units", o->report.units, "units of each layer, drawn by chance where there are more")

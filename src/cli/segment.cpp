@@ -27,7 +27,7 @@ void write_pictures(const std::string& prefix, const Image& picture, const Image
   write_png(prefix + ".overlay.png", with_objects(with_channels(picture, 3), mask));
 }
 
-void one_image(const Options& o, VisionModel& model) {
+void one_image(const Options& o, Model& model) {
   const Image picture = load_image(o.image);
   const Segmentation s = segment(model, picture, o.segment);
   const std::string prefix = o.out.empty() ? fs::path(o.image).stem().string() : o.out;
@@ -46,7 +46,7 @@ void one_image(const Options& o, VisionModel& model) {
                s.columns);
 }
 
-void data_set(const Options& o, VisionModel& model) {
+void data_set(const Options& o, Model& model) {
   const auto set = open_images(o.data, {.split = o.split, .need_labels = false});
   if (!o.out.empty()) fs::create_directories(o.out);
   const int64_t count = o.max_images > 0 ? std::min(o.max_images, set->size()) : set->size();
@@ -95,7 +95,7 @@ void data_set(const Options& o, VisionModel& model) {
 void run(const Options& o) {
   require(o.image.empty() != o.data.empty(), "give either --image or --data");
   Device device(o.device_options());
-  const auto model = load_vision_model(device, o.model);
+  const auto model = load_model(device, o.model);
   o.image.empty() ? data_set(o, *model) : one_image(o, *model);
 }
 

@@ -31,4 +31,11 @@ std::unique_ptr<MaeModel> as_mae_model(std::unique_ptr<Model> model, const std::
   return as<MaeModel>(std::move(model), where, "an auto-encoder of images (crate-mae, vit-mae)");
 }
 
+Tensor tokens_of_images(Model& model, Run& run, const Tensor& images) {
+  if (auto* classifier = dynamic_cast<VisionModel*>(&model)) return classifier->tokens(run, images);
+  auto* encoder = dynamic_cast<MaeModel*>(&model);
+  require(encoder != nullptr, "[model] a {} reads no images", name_of(model.config().family));
+  return encoder->tokens(run, images);
+}
+
 }  // namespace crate

@@ -64,7 +64,7 @@ PatchMask mass_mask(const double* map, int64_t patches, double keep) {
   return out;
 }
 
-Segmentation segment(VisionModel& model, const Image& picture, const SegmentOptions& options) {
+Segmentation segment(Model& model, const Image& picture, const SegmentOptions& options) {
   require(options.method == "ncut" || options.method == "attention", "the method is ncut or attention, came '{}'",
           options.method);
   const ModelInput input = input_for(model.config(), picture, options.size);

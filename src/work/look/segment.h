@@ -33,7 +33,7 @@ struct Segmentation {
   std::vector<PatchMask> masks;   // an object each; with `attention` a head each
 };
 
-Segmentation segment(VisionModel& model, const Image& picture, const SegmentOptions& options);
+Segmentation segment(Model& model, const Image& picture, const SegmentOptions& options);
 
 /// The patches that hold the share `keep` of a map's sum, the largest first.
 PatchMask mass_mask(const double* map, int64_t patches, double keep);

@@ -53,16 +53,18 @@ class PatternTap final : public Tap {
   AttentionMaps& maps_;
 };
 
-void run_model(VisionModel& model, const ModelInput& input, Tap& tap) {
+void run_model(Model& model, const ModelInput& input, Tap& tap) {
   Run run(model.device(), {.tap = &tap});
   std::vector<float> numbers = input.numbers;
   const Shape shape{1, model.config().image.channels, input.image.height, input.image.width};
-  model.tokens(run, {numbers.data(), shape, Dtype::f32});
+  tokens_of_images(model, run, {numbers.data(), shape, Dtype::f32});
 }
 
 }  // namespace
 
 ModelInput input_for(const ModelConfig& config, const Image& picture, int64_t size) {
+  require(is_image(config.family), "a {} reads no images; look through a model of a family of images",
+          name_of(config.family));
   const ImageConfig& c = config.image;
   const int64_t wanted = size > 0 ? size : std::min(c.height, c.width);
   require(wanted >= std::max(c.patch, c.patch_columns()), "a size of {} pixels is below one patch of {} x {}", wanted,
@@ -84,7 +86,7 @@ ModelInput input_for(const ModelConfig& config, const Image& picture, int64_t si
 
 int64_t usual_layer(const ModelConfig& config) { return std::max<int64_t>(0, config.layers - 2); }
 
-PatchFeatures projections_of(VisionModel& model, const ModelInput& input, int64_t layer) {
+PatchFeatures projections_of(Model& model, const ModelInput& input, int64_t layer) {
   const ModelConfig& config = model.config();
   require(layer >= 0 && layer < config.layers, "the model has layers 0 to {}, none {}", config.layers - 1, layer);
   const bool white = is_white_box(config.family);
@@ -101,7 +103,7 @@ PatchFeatures projections_of(VisionModel& model, const ModelInput& input, int64_
   return out;
 }
 
-AttentionMaps attention_of(VisionModel& model, const ModelInput& input) {
+AttentionMaps attention_of(Model& model, const ModelInput& input) {
   AttentionMaps out;
   out.heads = model.config().heads;
   out.rows = input.rows;

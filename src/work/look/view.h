@@ -4,7 +4,7 @@
 #pragma once
 #include <string>
 
-#include "model/vision_model.h"
+#include "model/models.h"
 #include "work/image/image.h"
 #include "work/look/ncut.h"
 
@@ -25,7 +25,7 @@ int64_t usual_layer(const ModelConfig& config);
 
 /// The tokens' shared projections U z of all heads side by side (mssa.coords), the twins' keys instead; without the
 /// class token. Throws Error when there is no such layer.
-PatchFeatures projections_of(VisionModel& model, const ModelInput& input, int64_t layer);
+PatchFeatures projections_of(Model& model, const ModelInput& input, int64_t layer);
 
 /// How much the class token attends to every patch.
 struct AttentionMaps {
@@ -34,6 +34,6 @@ struct AttentionMaps {
   bool of_class_token = true;  // false: the model has none, and the values are means over all queries
   const double* map(int64_t layer, int64_t head) const { return &values[(layer * heads + head) * rows * columns]; }
 };
-AttentionMaps attention_of(VisionModel& model, const ModelInput& input);
+AttentionMaps attention_of(Model& model, const ModelInput& input);
 
 }  // namespace crate

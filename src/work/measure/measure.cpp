@@ -43,7 +43,7 @@ Measurement measure(LanguageModel& model, const Tokens& text, const MeasureOptio
   });
 }
 
-Measurement measure(VisionModel& model, const ImageSet& images, const MeasureOptions& options) {
+Measurement measure(Model& model, const ImageSet& images, const MeasureOptions& options) {
   const ImageConfig& c = model.config().image;
   EvalTransform transform = transform_for(model.config());
   if (options.resize >= 0) transform.resize = options.resize;
@@ -56,7 +56,7 @@ Measurement measure(VisionModel& model, const ImageSet& images, const MeasureOpt
       const Image image = with_channels(images.decode((from + r) * all / samples), static_cast<int>(c.channels));
       normalise(transformed(image, transform), normalisation, numbers.data() + r * each);
     });
-    model.tokens(run, {numbers.data(), {rows, c.channels, c.height, c.width}, Dtype::f32});
+    tokens_of_images(model, run, {numbers.data(), {rows, c.channels, c.height, c.width}, Dtype::f32});
   });
 }
 

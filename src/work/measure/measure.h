@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "model/language_model.h"
-#include "model/vision_model.h"
+#include "model/models.h"
 #include "work/data/tokens.h"
 #include "work/image/set.h"
 #include "work/measure/measurement.h"
@@ -21,6 +21,6 @@ struct MeasureOptions {
 /// Throws Error when the text is shorter than one context.
 Measurement measure(LanguageModel& model, const Tokens& text, const MeasureOptions& options = {});
 /// Images as an evaluation sees them, at the size the model was trained with. Throws Error when one is damaged.
-Measurement measure(VisionModel& model, const ImageSet& images, const MeasureOptions& options = {});
+Measurement measure(Model& model, const ImageSet& images, const MeasureOptions& options = {});
 
 }  // namespace crate

@@ -226,15 +226,16 @@ TEST_F(Measuring, BatchesDoNotMatterAndTheReportsHoldWhatIsThere) {
 }
 
 TEST_F(Measuring, ImagesAsAnEvaluationSeesThem) {
-  for (const Family family : {Family::crate, Family::crate_alpha, Family::vit}) {
+  for (const Family family : {Family::crate, Family::crate_alpha, Family::vit, Family::crate_mae, Family::vit_mae}) {
     ModelConfig c = config_of(family);
     c.dim = 12;
     c.heads = 3;
     c.layers = 2;
     c.image.height = c.image.width = 16;
     c.image.patch = 4;
-    c.image.classes = 8;
-    VisionModel model(device, c);
+    c.image.classes = is_autoencoder(family) ? 0 : 8;
+    const auto made = make_model(device, c);
+    Model& model = *made;
     model.init(1);
     const auto scenes = open_images("synthetic:9,size=24", {.split = "val"});
     const Measurement m = measure(model, *scenes, {.samples = 6, .batch = 4, .resize = 20});

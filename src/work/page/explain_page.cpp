@@ -135,9 +135,7 @@ class Page {
     r.index = index;
     r.id = node["node_id"].get<std::string>();
     r.kind = kind_of(text_of(node, "feature_type"));
-    const json& ours = object_of(node, "crate");
-    const std::string layer = ours.contains("block") ? text_of(ours, "block") : text_of(node, "layer");
-    r.layer = r.kind == "target" ? "output" : layer == "E" ? "embed" : layer;
+    r.layer = r.kind == "target" ? "output" : text_of(node, "layer") == "E" ? "embed" : text_of(node, "layer");
     const double at = number_of(node, "ctx_idx");
     const bool placed = at >= 0 && at < static_cast<double>(tokens_.size());
     if (placed)
@@ -146,7 +144,7 @@ class Page {
     r.name = name_of(node, r.kind, placed ? &tokens_[static_cast<std::size_t>(at)] : nullptr);
     r.activation = number_of(node, "activation");
     r.influence = number_of(node, "influence");
-    r.contribution = number_of(ours, "gives");
+    r.contribution = number_of(node, "contribution");
     if (r.kind == "target") r.contribution = std::nan("");
     return r;
   }
@@ -154,7 +152,7 @@ class Page {
   // Where a node of ours stands is told beside it, so its label need not say it again.
   std::string name_of(const json& node, const std::string& kind, const std::string* token) const {
     const std::string given = text_of(node, "clerp"), type = text_of(node, "feature_type");
-    const bool ours = node.contains("crate");
+    const bool ours = node.contains("site");
     if (ours && kind == "target" && target().contains("text")) return target_html();
     if (kind == "token" && token && (ours || given.empty())) return token_html(*token);
     if (!given.empty() && !(ours && given.starts_with("block "))) return html_text(given);
@@ -181,7 +179,7 @@ class Page {
 
   const json& target() const { return object_of(crate_, "target"); }
   std::string target_html() const {
-    const std::string contrast = text_of(target(), "contrast_text");
+    const std::string contrast = text_of(target(), "contrast");
     return token_html(target_text()) + (contrast.empty() ? "" : " rather than " + token_html(contrast));
   }
   std::string target_text() const {
@@ -204,13 +202,6 @@ class Page {
     return out + " → " + token_html(target_text(), "aim");
   }
 
-  double first_sum() const {
-    const auto it = crate_.find("cuts");
-    return it != crate_.end() && it->is_array() && !it->empty() && it->front().is_object()
-               ? number_of(it->front(), "sum")
-               : std::nan("");
-  }
-
   static std::string fact(const std::string& name, const std::string& value, const char* mark = "") {
     return fmt::format("<div class=\"{}\"><dt>{}</dt><dd>{}</dd></div>", mark, name, value);
   }
@@ -218,7 +209,7 @@ class Page {
   // Residuals above what single precision gives by itself are marked.
   std::string facts() const {
     std::string out;
-    const double value = number_of(target(), "value"), sum = first_sum();
+    const double value = number_of(target(), "value"), sum = number_of(crate_, "sum");
     const double residual = number_of(crate_, "residual"), off = number_of(crate_, "off");
     if (std::isfinite(value)) out += fact("the model's score of the target", number_text(value, 6));
     if (std::isfinite(sum)) out += fact("sum of all contributions", number_text(sum, 6));
@@ -239,8 +230,9 @@ class Page {
 
   std::string meaning() const {
     std::string out;
-    const std::string unit = text_of(crate_, "meaning");
-    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}.</p>", html_text(unit));
+    const std::string unit = text_of(crate_, "unit"), exactness = text_of(crate_, "exactness");
+    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}</p>", html_text(unit));
+    if (!exactness.empty()) out += fmt::format("<p><strong>How exact.</strong> {}</p>", html_text(exactness));
     return out;
   }
 
@@ -250,7 +242,7 @@ class Page {
     std::string rows;
     for (const json& cut : *it) {
       if (!cut.is_object()) continue;
-      rows += fmt::format("<tr><th scope=\"row\">{}</th>", html_text(text_of(cut, "at")));
+      rows += fmt::format("<tr><th scope=\"row\">{}</th>", html_text(text_of(cut, "name")));
       for (const char* name : {"units", "stream", "biases"})
         rows += fmt::format("<td class=\"number\">{}</td>", signed_text(number_of(cut, name), 5));
       rows += fmt::format("<td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
@@ -287,9 +279,9 @@ class Page {
 
   std::string footer() const {
     std::string out = "<p>";
-    const std::string family = text_of(object_of(crate_, "model"), "family");
-    const std::string model = text_of(graph_.at("metadata"), "scan");
-    const std::string hash = text_of(object_of(crate_, "model"), "weights_sha256");
+    const std::string family = text_of(crate_, "family");
+    const std::string model = text_of(crate_, "model");
+    const std::string hash = text_of(crate_, "model_sha256");
     if (!family.empty()) out += fmt::format("Family {}. ", html_text(family));
     if (!model.empty()) out += fmt::format("Model <code>{}</code>. ", html_text(model));
     if (!hash.empty()) out += fmt::format("Weights <code>{}</code>. ", html_text(hash));

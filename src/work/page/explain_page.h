@@ -2,11 +2,10 @@
 //
 // The graph is the JSON of circuit-tracer and Neuronpedia's viewer (metadata, qParams, nodes, links). Of our own fields
 // the page shows, where present:
-//   metadata.crate  model {family, weights_sha256, ...}, meaning (of a unit, and how exact), target {text,
-//   contrast_text,
-//                   value}, residual and off (work/explain/explain.h), cuts [{at, units, stream, biases, sum,
-//                   residual}], biases [{name, gives}]
-//   nodes[].crate   gives (signed, to the target), block, unit ("blocks.3.ista.code:17:205")
+//   metadata.crate  family, model, model_sha256, unit (what one is) and exactness, sentences both, target {text,
+//                   contrast, value}, sum, residual and off (work/explain/explain.h), cuts [{name, parts, units,
+//                   stream, biases, sum, residual}]
+//   nodes[]         contribution (signed, to the target), site ("blocks.3.ista.code:17:205")
 // Everything that can be read without a program stands in the file as text: the sum, its residual, and a table of all
 // nodes by contribution. The script adds the graph. Whatever a token holds, it is shown and never run.
 #pragma once

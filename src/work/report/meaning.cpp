@@ -1,6 +1,7 @@
 // How well the text alone predicts a unit: the simulators, names and concepts of work/atoms, on the report's own terms.
 // A unit that is never on, or was silent in the excerpts, scores 0.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/error.h"

@@ -74,7 +74,8 @@ class Reporter {
   Material gather(const std::string& data) {
     const int64_t context =
         std::min(load_config(folders_[0].front()).context, load_config(folders_[1].front()).context);
-    const Tokens text = open_tokens(data, options_.part, *tokenizer_, {.document_prefix = options_.document_prefix});
+    Tokens text = open_tokens(data, options_.part, *tokenizer_, {.document_prefix = options_.document_prefix});
+    text = text.slice(static_cast<int64_t>(static_cast<double>(text.size()) * (1 - options_.tail)), text.size());
     Material out{*tokenizer_, text, AtomCorpus(text, tokenizer_->separator()), {}, {}, {}, {}, {}};
     out.windows = windows_of(out.corpus, std::min(options_.window, context), options_.tokens);
     if (has_wordnet()) {
@@ -95,7 +96,7 @@ class Reporter {
     auto& s = card_.settings;
     const auto& windows = material_->windows;
     const auto held = std::count_if(windows.begin(), windows.end(), [](const Window& w) { return w.held_out; });
-    s.emplace_back("text", data);
+    s.emplace_back("text", options_.tail < 1 ? fmt::format("{}, the last {}", data, options_.tail) : data);
     s.emplace_back("read", fmt::format("{} windows of {} tokens, {} of them from held-out documents", windows.size(),
                                        windows.front().tokens.size(), held));
     s.emplace_back("documents", fmt::format("{}{}, every other one held out", material_->corpus.documents(),
@@ -111,6 +112,8 @@ class Reporter {
                                 ? "not measured"
                                 : fmt::format("{} sentences to fit on, {} to judge on", material_->sst2_fit.size(),
                                               material_->sst2_judge.size()));
+    s.emplace_back("faithfulness",
+                   fmt::format("{} prompts of {} tokens", options_.faith.prompts, options_.faith.length));
     s.emplace_back("meaning",
                    fmt::format("{} units of each layer, on the first {} tokens of the text; names at p <= 0.01",
                                options_.meaning.units, std::min(options_.meaning.tokens, material_->text.size())));
@@ -153,6 +156,9 @@ class Reporter {
       views.push_back(view_of(model->config(), true, s));
     }
     measure_loss(card_, m, v, *model, *material_);
+    FaithOptions faith = options_.faith;
+    faith.seed = options_.seed;
+    measure_faithfulness(card_, m, v, *model, *material_, faith);
     const Places places = all_places(*material_);
     const auto readings =
         read_windows(*model, material_->windows, views, places.all, {.followed = options_.causal.units});

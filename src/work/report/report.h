@@ -14,6 +14,7 @@ namespace crate {
 struct ReportOptions {
   std::string part = "val";     // of a prepared folder
   std::string document_prefix;  // of plain text
+  double tail = 1;              // only the last so large part of the text, what training held out
   int64_t tokens = 65536;       // read by every model
   int64_t window = 128;         // tokens a model sees at once; at most its context
   int64_t units = 512;          // of each layer, drawn by chance where there are more

@@ -8,10 +8,10 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "ops/coding_rate.h"
+#include "ops/linear.h"
 #include "ops/mlp.h"
 #include "ops/unit_rows.h"
 #include "work/eval/knn.h"
-#include "work/measure/measure.h"
 #include "work/train/init_from.h"
 
 namespace crate {
@@ -47,8 +47,10 @@ DinoTask::DinoTask(Device& device, Recipe& recipe)
                  const int64_t d = recipe.model.dim, hidden = recipe.dino.hidden, p = recipe.dino.features;
                  projection_.add("projection.w_in", {hidden, d});
                  projection_.add("projection.b_in", {hidden});
-                 projection_.add("projection.w_out", {p, hidden});
-                 projection_.add("projection.b_out", {p});
+                 projection_.add("projection.w_out", {d, hidden});
+                 projection_.add("projection.b_out", {d});
+                 projection_.add("projection.features", {p, d});
+                 projection_.add("projection.features_bias", {p});
                  return std::vector<ParameterStore*>{&model_.store(), &projection_};
                }()),
       loader_(data_.train(), data_.loader(recipe, crops())) {
@@ -70,8 +72,8 @@ std::vector<ViewOptions> DinoTask::crops() const {
 void DinoTask::init() {
   model_.init(recipe_.train.seed);
   if (!recipe_.train.init_from.empty()) init_from(model_, recipe_.train.init_from);
-  const Rng rng(recipe_.train.seed, Stream::init);
-  uint64_t major = uint64_t{1} << 31;  // away from the model's own parameters
+  const Rng rng(recipe_.train.seed, Stream::sample);
+  uint64_t major = 0;
   for (Param& p : projection_.all()) {
     const double bound = p.value.shape.rank() == 2 ? 1 / std::sqrt(static_cast<double>(p.value.cols())) : 0;
     for (int64_t i = 0; i < p.value.numel(); ++i) {
@@ -119,11 +121,11 @@ Tensor DinoTask::view(const ImageBatch& batch, std::size_t kind, int64_t first, 
 
 Tensor DinoTask::features(Run& run, const Tensor& images) {
   const Tensor pooled = model_.features(run, images);
-  const Tensor projected = mlp(run, pooled,
-                               {.w_in = run.param(projection_.at("projection.w_in")),
-                                .b_in = run.param(projection_.at("projection.b_in")),
-                                .w_out = run.param(projection_.at("projection.w_out")),
-                                .b_out = run.param(projection_.at("projection.b_out"))});
+  const auto weight = [&](const char* name) { return run.param(projection_.at(std::string("projection.") + name)); };
+  const Tensor hidden =
+      mlp(run, pooled,
+          {.w_in = weight("w_in"), .b_in = weight("b_in"), .w_out = weight("w_out"), .b_out = weight("b_out")});
+  const Tensor projected = linear(run, hidden, {weight("features"), weight("features_bias")});
   return unit_rows(run, projected);
 }
 
@@ -241,11 +243,6 @@ double DinoTask::probe(int64_t step) {
   const std::vector<double> targets = teacher(batch, 0, rows);
   Run run(device_);
   return loss_of(run, student(run, batch, 0, rows), targets, rows, 1).value(recipe_.dino.coefficient);
-}
-
-std::optional<Measurement> DinoTask::measure(int64_t samples) {
-  const ImageEvalOptions evaluation = ImageData::evaluation(recipe_);
-  return crate::measure(model_, data_.val(), {.samples = samples, .resize = evaluation.transform.resize});
 }
 
 }  // namespace crate

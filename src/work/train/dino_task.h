@@ -2,7 +2,7 @@
 // small crops of an image, its teacher, the slow average of the student's weights, only the large ones; the student's
 // features are to point where the teacher's do, and all features of a batch are to be spread out.
 //
-//   z = unit(P(head.in)),  P an mlp d -> hidden -> p                       student s_j, teacher t_i (no gradient)
+//   z = unit(P(head.in)),  P an mlp d -> hidden -> d and a product d -> p    student s_j, teacher t_i (no gradient)
 //   C = mean over views i of the teacher, j of the student, i != j, and over images, of t_i's_j
 //   E = gamma mean over the student's large views of R(Z_j),  R with alpha = p / (m eps),  Z_j (m, p): the batch
 //   loss = - coefficient C - E          gamma = (p + m) / (p m)          m images
@@ -37,7 +37,7 @@ class DinoTask final : public Task {
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;
-  std::optional<Measurement> measure(int64_t samples) override;
+  std::optional<Measurement> measure(int64_t samples) override { return data_.measure(model_, recipe_, samples); }
 
  private:
   /// Features of length 1 of all views of a part, (count rows, p) each.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "work/measure/measure.h"
 
 namespace crate {
 namespace {
@@ -72,6 +73,10 @@ ImageEvalOptions ImageData::evaluation(const Recipe& recipe) {
   transform.interpolation = recipe.augment.interpolation;
   return {
       .transform = transform, .max_images = recipe.train.eval_images, .threads = static_cast<int>(recipe.data.workers)};
+}
+
+Measurement ImageData::measure(Model& model, const Recipe& recipe, int64_t samples) const {
+  return crate::measure(model, *val_, {.samples = samples, .resize = evaluation(recipe).transform.resize});
 }
 
 AugmentOptions ImageData::augmentation(const Recipe& recipe) {

@@ -31,6 +31,8 @@ class ImageData {
   static ImageEvalOptions evaluation(const Recipe& recipe);
   /// The recipe's crops and changes, at the size of the model.
   static AugmentOptions augmentation(const Recipe& recipe);
+  /// Every layer of a model over so many validation images.
+  Measurement measure(Model& model, const Recipe& recipe, int64_t samples) const;
 
  private:
   std::unique_ptr<ImageSet> train_, val_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "work/measure/measure.h"
 #include "work/train/init_from.h"
 
 namespace crate {
@@ -80,11 +79,6 @@ double ImageTask::probe(int64_t step) {
   const Rows row = rows_of(loader_.next(step), 0, 1);
   Run run(device_);
   return scalar(model_.loss(run, row.images, row.targets).loss);
-}
-
-std::optional<Measurement> ImageTask::measure(int64_t samples) {
-  const ImageEvalOptions evaluation = ImageData::evaluation(recipe_);
-  return crate::measure(model_, data_.val(), {.samples = samples, .resize = evaluation.transform.resize});
 }
 
 }  // namespace crate

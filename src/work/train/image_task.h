@@ -23,7 +23,7 @@ class ImageTask final : public Task {
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;
-  std::optional<Measurement> measure(int64_t samples) override;
+  std::optional<Measurement> measure(int64_t samples) override { return data_.measure(model_, recipe_, samples); }
 
  private:
   /// Rows of a batch as tensors.

@@ -51,7 +51,7 @@ void init_from(Model& model, const std::string& folder) {
     require(source->store().has(p.name), "{} has no parameter {}; can the recipe's {} begin as that {}?", folder,
             p.name, name_of(config.family), name_of(from.family));
     if (p.name == "embed.pos" && is_image(config.family)) {
-      const Tensor table = positions_for(run, from, source->store(), config.image.height, config.image.width);
+      const Tensor table = positions_for(run, from, source->store(), config.image.height, config.image.width, p.name);
       copy(table.reshaped(p.value.shape), p, folder);
     } else if (p.name == "embed.patch" && p.value.shape == source->store().at(p.name).value.shape) {
       copy_patches(source->store().at(p.name).value, from, p, config);

@@ -25,6 +25,7 @@ class MaeTask final : public Task {
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;
+  std::optional<Measurement> measure(int64_t samples) override { return data_.measure(model_, recipe_, samples); }
 
  private:
   Tensor images_of(const ImageBatch& batch, int64_t first, int64_t rows) const;
