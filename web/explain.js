@@ -278,7 +278,7 @@ function start() {
   const threshold = Number(view.graph.metadata?.node_threshold);
   by("prune").value = String(threshold > 0 && threshold <= 1 ? threshold : 0.8);
   by("links").value = first_share().toFixed(2);
-  by("legend").textContent = `■ ${view.word}   ◆ head   ● ${view.unit}   ▲ constant; larger: contributes more; blue and solid: raises the target, orange and dashed: lowers it.`;
+  by("legend").textContent = `■ ${view.word}   ◆ head   ● ${view.unit}   ▲ constant; larger: contributes more than others of its row; blue and solid: raises the target, orange and dashed: lowers it.`;
   read_address();
   redraw();
   listen_to_graph();

@@ -157,9 +157,10 @@ function draw_graph(view, stage, shown, links) {
   const svg = drawn("svg", { width: plan.width, height: plan.height });
   const names = drawn("svg", { class: "rows", width: NAMES * plan.u, height: plan.height, "aria-hidden": "true" });
   draw_grounds(view, svg, names, plan);
-  const largest = Math.max(1e-300, ...shown.filter((n) => n.kind !== KINDS.target).map((n) => Math.abs(n.contribution ?? 0)));
+  const largest = new Map();  // of each row: a row is a cut through the network, or part of one
+  for (const n of shown) largest.set(n.row, Math.max(largest.get(n.row) ?? 1e-300, Math.abs(n.contribution ?? 0)));
   const nodes = drawn("g"), lines = drawn("g", { opacity: links.length > 200 ? 0.6 : 1 });
-  for (const n of shown) nodes.append(node_drawing(view, n, plan, largest));
+  for (const n of shown) nodes.append(node_drawing(view, n, plan, largest.get(n.row)));
   const heaviest = links.length ? Math.abs(links[0].weight) : 1;
   for (const l of links) {
     l.drawing = link_drawing(l, heaviest, plan.u);
