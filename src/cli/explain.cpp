@@ -1,9 +1,6 @@
 // crate explain: why this output. What every token, head, atom and bias gave to it, and that it adds up.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
@@ -24,16 +21,6 @@ struct Options : Common {
   bool check = false;
   int64_t checked = 20;
 };
-
-/// The heads and atoms that give most.
-std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
-  std::vector<Part> parts = e.heads;
-  parts.insert(parts.end(), e.atoms.begin(), e.atoms.end());
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
-  parts.resize(std::min(parts.size(), static_cast<std::size_t>(count)));
-  return parts;
-}
 
 Input input_of(const Options& o, Device& device) {
   auto model = load_model(device, o.model);

@@ -33,6 +33,7 @@ TEST_F(Explanations, HoldUntilSomebodyChangesThem) {
   EXPECT_EQ(run_crate({"verify", file, model(), "--threads", "1"}).code, 0);
   json document = json::parse(read_file(file));
   EXPECT_LT(document["metadata"]["crate"]["off"].get<double>(), 1e-6);
+  EXPECT_LT(document["metadata"]["crate"]["residual"].get<double>(), 1e-6);
   document["links"][0]["weight"] = document["links"][0]["weight"].get<double>() * 1.02 + 1e-3;
   write_file(file, document.dump());
   const Outcome changed = run_crate({"verify", file, model()});

@@ -19,12 +19,6 @@ std::span<const double> rows_of(const Constant& c, const Walk& walk, int64_t row
 
 double total(std::span<const double> x) { return std::accumulate(x.begin(), x.end(), 0.0); }
 
-/// Sum of value . gradient of a row, where `of` may be another tensor than the one the gradient belongs to.
-double given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
-  const int64_t each = of.numel() / batch;
-  return dot_numbers(of, row * each, grad, row * each, each);
-}
-
 /// A sum, and that of the absolute terms.
 struct Terms {
   std::size_t count = 0;
@@ -35,6 +29,18 @@ struct Terms {
     size += std::abs(x);
   }
 };
+
+/// Value times gradient of a row, number by number; `of` may be another tensor than the one the gradient belongs to.
+Terms given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
+  Terms terms;
+  const int64_t each = of.numel() / batch;
+  visit_numbers(of.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T *x = of.as<T>() + row * each, *g = grad.as<T>() + row * each;
+    for (int64_t i = 0; i < each; ++i) terms.add(double{x[i]} * double{g[i]});
+  });
+  return terms;
+}
 
 class Explainer {
  public:
@@ -56,7 +62,7 @@ class Explainer {
         for (const double x : *gives) sources.add(x);
       double biases = 0;
       for (const auto& bias : out_.biases) biases += bias.second;
-      add_cut("embed", sources, 0, biases);
+      add_cut("embed", sources, {}, biases);
     }
     for (int64_t i = 0; i < walk_.layers(); ++i) read_block(i);
     if (const Seen& last = walk_.head_in(); last.grad)
@@ -97,13 +103,13 @@ class Explainer {
     const BlockSeen& b = walk_.block(i);
     if (b.z_mid.grad) {
       const Terms heads = read_heads(i);
-      const double stream = given(b.z_pre.value, b.z_mid.grad, row_, batch_);
+      const Terms stream = given(b.z_pre.value, b.z_mid.grad, row_, batch_);
       add_cut(fmt::format("blocks.{}.heads", i), heads, stream, biases_behind(walk_, row_, b.heads, false));
     }
     if (!b.code.grad) return;
     const Terms atoms = read_atoms(i);
     const bool residual = Network(walk_.subject()).block(i).residual;
-    const double stream = residual ? given(b.z_mid.value, b.z_post.grad, row_, batch_) : 0;
+    const Terms stream = residual ? given(b.z_mid.value, b.z_post.grad, row_, batch_) : Terms{};
     add_cut(fmt::format("blocks.{}.atoms", i), atoms, stream, biases_behind(walk_, row_, b.code, true));
   }
 
@@ -136,8 +142,8 @@ class Explainer {
     return sum;
   }
 
-  void add_cut(const std::string& at, const Terms& units, double stream, double biases) {
-    Cut cut{at, units.count, units.sum, stream, biases, units.size + std::abs(stream) + std::abs(biases), 0};
+  void add_cut(const std::string& at, const Terms& units, const Terms& stream, double biases) {
+    Cut cut{at, units.count, units.sum, stream.sum, biases, units.size + stream.size + std::abs(biases), 0};
     const double off = std::abs(cut.sum() - out_.value);
     cut.residual = out_.value == 0 ? off : off / std::abs(out_.value);
     out_.cuts.push_back(cut);

@@ -28,7 +28,7 @@ struct Cut {
   std::string at;
   std::size_t parts = 0;  ///< heads, atoms or sources that give something
   double units = 0, stream = 0, biases = 0;
-  double size = 0;  ///< sum of the absolute terms, heads and atoms one by one
+  double size = 0;  ///< sum of the absolute terms: heads, atoms and numbers of the stream one by one
   double residual = 0;
   double off(double target) const { return std::abs(sum() - target) / size; }
   double sum() const { return units + stream + biases; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
 
@@ -51,19 +52,19 @@ std::vector<double> flow_down(const Edges& all, const std::vector<double>& share
   return influence;
 }
 
-/// Removes heads and atoms that nothing kept reaches or that reach nothing kept, until none is left.
+/// Removes heads and atoms that reach nothing kept, until none is left. One that nothing kept reaches stays: what flows
+/// into it comes from units that are not shown, and it says how much.
 void drop_loose_ends(Graph& g) {
   for (bool again = true; again;) {
     again = false;
-    std::vector<char> in(g.keep.size()), out(g.keep.size());
+    std::vector<char> out(g.keep.size());
     for (std::size_t e = 0; e < g.all.edges.size(); ++e) {
       const auto from = static_cast<std::size_t>(g.all.edges[e].from), to = static_cast<std::size_t>(g.all.edges[e].to);
       g.keep_edge[e] = g.keep_edge[e] && g.keep[from] && g.keep[to];
-      if (!g.keep_edge[e]) continue;
-      out[from] = in[to] = 1;
+      if (g.keep_edge[e]) out[from] = 1;
     }
     for (std::size_t i = 0; i + 1 < g.keep.size(); ++i) {
-      if (!g.keep[i] || is_source(g.all.units[i]) || (in[i] && out[i])) continue;
+      if (!g.keep[i] || is_source(g.all.units[i]) || out[i]) continue;
       g.keep[i] = 0;
       again = true;
     }
@@ -72,14 +73,22 @@ void drop_loose_ends(Graph& g) {
 
 }  // namespace
 
+std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
+  const auto some = [count](const std::vector<Part>& parts) {  // they are sorted already
+    return std::span(parts).first(std::min(parts.size(), static_cast<std::size_t>(count) + 1));
+  };
+  std::vector<Part> out;
+  for (const auto& parts : {some(e.heads), some(e.atoms)}) out.insert(out.end(), parts.begin(), parts.end());
+  std::erase_if(out, [&](const Part& p) { return e.target.is_unit && p.unit == e.unit; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
+  out.resize(std::min(out.size(), static_cast<std::size_t>(count)));
+  return out;
+}
+
 std::vector<Unit> units_of(const Walk& walk, const Explanation& explanation, int64_t top) {
   require(top >= 0, "[explain] top must be at least 0, came {}", top);
-  std::vector<Part> parts = explanation.heads;
-  parts.insert(parts.end(), explanation.atoms.begin(), explanation.atoms.end());
-  std::erase_if(parts, [&](const Part& p) { return explanation.target.is_unit && p.unit == explanation.unit; });
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); });
-  parts.resize(std::min(parts.size(), static_cast<std::size_t>(top)));
+  const std::vector<Part> parts = largest_parts(explanation, top);
   std::vector<Unit> units;
   for (const Part& p : parts) units.push_back(p.unit);
   for (const Source& s : walk.subject().sources(explanation.row, walk.patches().value))

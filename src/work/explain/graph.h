@@ -26,6 +26,9 @@ struct Graph {
   double node_threshold, edge_threshold;
 };
 
+/// The heads and atoms that give most, without the target.
+std::vector<Part> largest_parts(const Explanation& explanation, int64_t count);
+
 /// The `top` heads and atoms that give most, and every token and position.
 std::vector<Unit> units_of(const Walk& walk, const Explanation& explanation, int64_t top);
 
