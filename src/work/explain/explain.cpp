@@ -33,6 +33,7 @@ struct Terms {
 /// Value times gradient of a row, number by number; `of` may be another tensor than the one the gradient belongs to.
 Terms given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
   Terms terms;
+  if (!grad) return terms;
   const int64_t each = of.numel() / batch;
   visit_numbers(of.dtype, [&](auto zero) {
     using T = decltype(zero);
