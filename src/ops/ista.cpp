@@ -18,6 +18,22 @@ void encode_ref(Device&, const IstaCall& c) {
   visit_ref(c.v.dtype, [&](auto zero) { ref::ista<decltype(zero)>(c); });
 }
 
+// A frozen run in double keeps every code, so its steps are products.
+void encode_frozen(Device& device, const IstaCall& c) {
+  const int64_t d = c.v.cols();
+  const double eta = *c.eta.as<double>();
+  const frozen::Block shift(device, {d}), r(device, c.v.shape);
+  for (int64_t j = 0; j < d; ++j)
+    shift->as<double>()[j] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? j : 0];
+  Tensor z = c.v;
+  for (int s = 0; s < c.steps; ++s) {
+    const Tensor next = s + 1 == c.steps ? c.code : c.earlier[s];
+    gemm(device, {.a = z, .b = c.dict, .c = *r, .trans_b = true, .alpha = -1, .plus = c.v});
+    gemm(device, {.a = *r, .b = c.dict, .c = next, .alpha = eta, .bias = *shift, .plus = z, .relu = true});
+    z = next;
+  }
+}
+
 void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_t lo, int64_t hi) {
   const bool keep = !c.resids.empty();
   const int64_t d = c.v.cols();
@@ -193,7 +209,10 @@ Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
   for (int s = 0; run.recording() && (cpu || run.frozen()) && s + 1 < c.steps; ++s)
     c.earlier.push_back(run.make(v.shape));
-  encode.on(device.kind())(device, c);
+  if (frozen::in_double(run) && !c.pre)
+    encode_frozen(device, c);
+  else
+    encode.on(device.kind())(device, c);
   if (c.pre) run.see(args.site, "pre", c.pre);
   run.see(args.site, "code", c.code);
   if (c.residual) finish.on(device.kind())(device, c);

@@ -53,6 +53,23 @@ void forward_ref(Device&, const MlpCall& c) {
   visit_ref(c.x.dtype, [&](auto zero) { ref::mlp<decltype(zero)>(c); });
 }
 
+// A frozen run in double keeps h and its gate.
+void forward_frozen(Device& device, const MlpCall& c) {
+  const bool relu = c.act == Activation::relu;
+  const Tensor pre = relu ? c.hidden : c.slope;
+  gemm(device, {.a = c.x, .b = c.w_in, .c = pre, .trans_b = true, .bias = c.b_in, .relu = relu});
+  parallel_for(relu ? 0 : pre.numel(), 1 << 12, [&](int64_t lo, int64_t hi) {
+    double *gate = c.slope.as<double>(), *h = c.hidden.as<double>();
+    for (int64_t i = lo; i < hi; ++i) {
+      const double a = gate[i];
+      gate[i] = ref::normal_below(a);
+      h[i] = a * gate[i];
+    }
+  });
+  if (c.watch) c.watch();
+  gemm(device, {.a = c.hidden, .b = c.w_out, .c = c.y, .trans_b = true, .bias = c.b_out, .plus = c.residual});
+}
+
 // h of the rows lo..hi, into c.hidden where kept, else into `own`.
 Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, int64_t lo, int64_t hi) {
   const Tensor hidden = c.hidden ? c.hidden.row_slice(lo, hi) : *own;
@@ -213,7 +230,10 @@ Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
   if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
   if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
   if (run.wants(args.site, "hidden")) c.watch = [&] { run.see(args.site, "hidden", c.hidden); };
-  forward.on(device.kind())(device, c);
+  if (frozen::in_double(run))
+    forward_frozen(device, c);
+  else
+    forward.on(device.kind())(device, c);
   c.watch = nullptr;
   const Cost cost = mlp_cost(x.rows(), x.cols(), m);
   if (run.frozen())
