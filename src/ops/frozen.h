@@ -34,6 +34,9 @@ double number(const Tensor& t);
 
 /// g = gate o d_z, where gate is [z > 0].
 void mask(const Tensor& d_z, const Tensor& z, const Tensor& g);
+/// What a tap's edit of a code does to the gradient on its way back: g <- slope o g, and the edit's constants
+/// leave d_code . constant. Without an edit nothing happens.
+void heed(Run& run, const Site& site, const Edit& edit, const Tensor& d_code, const Tensor& g);
 /// to (+)= factor by.
 void grow(const GradTo& to, double factor, const Tensor& by);
 

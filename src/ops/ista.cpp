@@ -23,8 +23,7 @@ void encode_frozen(Device& device, const IstaCall& c) {
   const int64_t d = c.v.cols();
   const double eta = *c.eta.as<double>();
   const frozen::Block shift(device, {d}), r(device, c.v.shape);
-  for (int64_t j = 0; j < d; ++j)
-    shift->as<double>()[j] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? j : 0];
+  for (int64_t j = 0; j < d; ++j) shift->as<double>()[j] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? j : 0];
   Tensor z = c.v;
   for (int s = 0; s < c.steps; ++s) {
     const Tensor next = s + 1 == c.steps ? c.code : c.earlier[s];
@@ -186,7 +185,9 @@ void walk_frozen(Run& run, const IstaCall& c, const Site& site) {
   const GradTo d_v = run.grad_to(c.v);
   Tensor d_z = run.grad_of(c.code);
   for (int s = c.steps; s-- > 0;) {
-    frozen::mask(d_z, s + 1 == c.steps ? c.code : c.earlier[s], g);
+    const bool last = s + 1 == c.steps;
+    frozen::mask(d_z, !last ? c.earlier[s] : c.edit ? c.edit.before : c.code, g);
+    if (last) frozen::heed(run, site, c.edit, d_z, g);
     run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
     gemm(device, {.a = g, .b = c.dict, .c = t, .trans_b = true, .b_is_weight = true});
     frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, t);
@@ -202,7 +203,7 @@ void walk_frozen(Run& run, const IstaCall& c, const Site& site) {
 Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   check(v, args);
   Device& device = run.device();
-  IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}};
+  IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}, {}};
   c.code = c.residual ? run.make(v.shape) : c.y;
   if (run.wants(args.site, "pre")) c.pre = run.make(v.shape);
   const bool cpu = device.kind() != DeviceKind::ref;
@@ -214,7 +215,7 @@ Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   else
     encode.on(device.kind())(device, c);
   if (c.pre) run.see(args.site, "pre", c.pre);
-  run.see(args.site, "code", c.code);
+  c.edit = run.see_inner(args.site, "code", c.code);
   if (c.residual) finish.on(device.kind())(device, c);
   const Cost cost = ista_cost(v.rows(), v.cols(), args.steps);
   if (run.frozen())

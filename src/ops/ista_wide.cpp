@@ -27,8 +27,7 @@ void forward_frozen(Device& device, const IstaWideCall& c) {
   const int64_t m = c.dict.rows();
   const double eta = *c.eta.as<double>();
   const frozen::Block shift(device, {m}), r(device, c.v.shape);
-  for (int64_t i = 0; i < m; ++i)
-    shift->as<double>()[i] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? i : 0];
+  for (int64_t i = 0; i < m; ++i) shift->as<double>()[i] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? i : 0];
   for (int s = 0; s < c.steps; ++s) {
     const Tensor z = s > 0 ? c.codes[s - 1] : Tensor{};
     if (z) gemm(device, {.a = z, .b = c.dict, .c = *r, .alpha = -1, .plus = c.v});
@@ -224,7 +223,9 @@ void walk_frozen(Run& run, const IstaWideCall& c, const Site& site) {
   Tensor d_z = frozen::read_through(run, c.codes.back(), d_y, c.dict_out, true);
   const GradTo d_v = run.grad_to(c.v);
   for (int s = c.steps; s-- > 0;) {
-    frozen::mask(d_z, c.codes[s], g);
+    const bool edited = c.edit && s + 1 == c.steps;
+    frozen::mask(d_z, edited ? c.edit.before : c.codes[s], g);
+    if (s + 1 == c.steps) frozen::heed(run, site, c.edit, d_z, g);
     run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
     gemm(device, {.a = g, .b = c.dict, .c = h, .b_is_weight = true});
     frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, h);
@@ -258,6 +259,7 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
                  {},
                  {},
                  {},
+                 {},
                  {}};
   const bool code = run.wants(args.site, "code"), pre = run.wants(args.site, "pre");
   const bool first = c.steps > 1 && run.wants(args.site, "code0");
@@ -272,7 +274,7 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
     c.watch = [&] {
       if (first) run.see(args.site, "code0", c.codes[0]);
       if (pre) run.see(args.site, "pre", c.pre);
-      if (code) run.see(args.site, "code", c.codes.back());
+      if (code) c.edit = run.see_inner(args.site, "code", c.codes.back());
     };
     if (!c.codes.back()) c.codes.back() = run.make(wide);
   }

@@ -180,7 +180,7 @@ void walk_back(Run& run, const MlpCall& c) {
 }
 
 void apply_gate(const MlpCall& c, const Tensor& d_h) {
-  if (c.act == Activation::relu) return frozen::mask(d_h, c.hidden, d_h);
+  if (c.act == Activation::relu) return frozen::mask(d_h, c.edit ? c.edit.before : c.hidden, d_h);
   const auto times = [&](auto zero) {
     using T = decltype(zero);
     const T* gate = c.slope.as<T>();
@@ -201,6 +201,7 @@ void walk_frozen(Run& run, const MlpCall& c, const Site& site) {
   const Tensor g{block.as<void>(), {d_h.rows(), d_h.cols()}, d_h.dtype};
   frozen::grow({g, false}, 1, d_h);
   apply_gate(c, g);
+  frozen::heed(run, site, c.edit, d_h, g);
   if (c.b_in) run.leave_constant(c.b_in, site.at("b_in"), frozen::row_dots(g, c.b_in), true);
   if (const GradTo d_x = run.grad_to(c.x))
     gemm(run.device(), {.a = g, .b = c.w_in, .c = d_x.to, .add = d_x.add, .b_is_weight = true});
@@ -225,11 +226,12 @@ Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
             .hidden = {},
             .slope = {},
             .frozen = run.frozen(),
+            .edit = {},
             .watch = {}};
   const bool keep = run.recording() && (device.kind() != DeviceKind::ref || run.frozen());
   if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
   if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
-  if (run.wants(args.site, "hidden")) c.watch = [&] { run.see(args.site, "hidden", c.hidden); };
+  if (run.wants(args.site, "hidden")) c.watch = [&] { c.edit = run.see_inner(args.site, "hidden", c.hidden); };
   if (frozen::in_double(run))
     forward_frozen(device, c);
   else
