@@ -28,8 +28,13 @@ CRATE_CLONES void multiply_block(const double* a, const double* b, int64_t k, do
 /// to[l, :] = the `wide` numbers of line l that begin at x; those past `count` are 0. `step` leads from l to l + 1,
 /// `next` from one number of a line to the other.
 void pack(const double* x, int64_t step, int64_t next, int64_t count, int64_t wide, int64_t k, double* to) {
-  for (int64_t l = 0; l < k; ++l) {
-    for (int64_t i = 0; i < wide; ++i) to[l * wide + i] = i < count ? x[l * step + i * next] : 0;
+  if (count < wide) std::fill_n(to, wide * k, 0.0);
+  if (next == 1) {
+    for (int64_t l = 0; l < k; ++l) std::copy_n(x + l * step, std::min(count, wide), to + l * wide);
+    return;
+  }
+  for (int64_t i = 0; i < std::min(count, wide); ++i) {
+    for (int64_t l = 0; l < k; ++l) to[l * wide + i] = x[l * step + i * next];
   }
 }
 

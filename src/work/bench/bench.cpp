@@ -126,6 +126,11 @@ SpeedOf explain_speed(const ModelConfig& config, const BenchOptions& options) {
 }
 
 ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_options, const BenchOptions& options) {
+  ModelSpeed result;
+  if (options.explain_only) {
+    result.explain = explain_speed(config, options);
+    return result;
+  }
   Device device(device_options);
   LanguageModel model(device, config);
   model.init(1);
@@ -135,11 +140,6 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
   std::vector<int32_t> tokens = random_tokens(count, config.vocab), targets = random_tokens(count, config.vocab);
   const Shape shape{options.batch, config.context};
   const Tensor in{tokens.data(), shape, Dtype::i32}, out{targets.data(), shape, Dtype::i32};
-  ModelSpeed result;
-  if (options.explain_only) {
-    result.explain = explain_speed(config, options);
-    return result;
-  }
   int64_t step = 0;
   result.train = speed(options.repeats, count, [&] {
     double flops = 0;
