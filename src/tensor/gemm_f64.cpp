@@ -49,7 +49,8 @@ void products_f64(Device& device, const Gemm& g, const GemmShape& s, double* to)
     pack(a + (g.trans_a ? i : i * s.k), g.trans_a ? s.m : 1, g.trans_a ? 1 : s.k, s.m - i, rows, s.k,
          packed.as<double>() + i * s.k);
   }
-  parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
+  constexpr int64_t worth_threads = 1 << 20;  // multiply-adds: waking a thread costs about as much as 2^18 of them
+  parallel_for(strips, s.m * s.n * s.k < worth_threads ? strips : 1, [&](int64_t lo, int64_t hi) {
     const Scratch strip(device.pool(), static_cast<std::size_t>(columns * s.k) * sizeof(double));
     double block[rows * columns];
     for (int64_t j = lo * columns; j < std::min(hi * columns, s.n); j += columns) {

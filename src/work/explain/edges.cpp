@@ -162,9 +162,12 @@ void EdgeFinder::index_units() {
   for (int64_t layer = 0; layer < walk_.layers(); ++layer) {
     const Tensor& code = walk_.block(layer).code.value;
     auto& positions = active_.emplace_back(static_cast<std::size_t>(n_));
-    for (int64_t i = 0; i < n_ * m_; ++i) {
-      const double z = number_at(code, row_ * n_ * m_ + i);
-      if (z != 0) positions[static_cast<std::size_t>(i / m_)].push_back({i % m_, z});
+    for (int64_t i = 0; i < n_; ++i) {
+      const std::vector<double> z = numbers_of(code, (row_ * n_ + i) * m_, m_);
+      for (int64_t j = 0; j < m_; ++j) {
+        const double value = z[static_cast<std::size_t>(j)];
+        if (value != 0) positions[static_cast<std::size_t>(i)].push_back({j, value});
+      }
     }
   }
 }

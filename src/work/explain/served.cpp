@@ -23,7 +23,8 @@ class Gates final : public Tap {
     const int64_t layer = layer_of(site);
     const Tensor& exact = walk_.block(layer).code.value;
     require(exact.numel() == value.numel(), "[explain] what serves has other inputs than what was explained");
-    for (int64_t i = 0; i < value.numel(); ++i) to_.differ += (number_at(value, i) > 0) != (number_at(exact, i) > 0);
+    const std::vector<double> a = numbers_of(value, 0, value.numel()), b = numbers_of(exact, 0, value.numel());
+    for (std::size_t i = 0; i < a.size(); ++i) to_.differ += (a[i] > 0) != (b[i] > 0);
     to_.entries += value.numel();
     const Target& target = walk_.targets()[0];
     if (target.is_unit && target.unit.layer == layer)
