@@ -64,17 +64,27 @@ class LearningByte {
   std::vector<LearningBit> tree_ = std::vector<LearningBit>(256);
 };
 
-/// What a byte model says of the next byte: a weight for each, whose sum stays below 2^31.
+/// What a byte model says of the next byte: a weight for each (integer_kernels.h makes them), whose sum stays below 2^31.
 struct ByteChances {
   uint32_t weight[256];
 
-  /// From logits in Q16, base 2: weight = 2^22 2^(logit - largest), at least 1.
-  void set(const int32_t* logits);
   void put(BitEncoder& coder, uint8_t byte) const;
   uint8_t get(BitDecoder& coder) const;
+};
+
+/// The same as eight decisions, from the highest bit down.
+class ByteTree {
+ public:
+  explicit ByteTree(const ByteChances& of);
+  /// That the next bit is 1.
+  Chance chance();
+  void take(bool bit);
 
  private:
-  uint32_t sum(int from, int to) const;
+  const ByteChances& of_;
+  uint32_t sixteen_[32];  // a heap: the sums of 16 weights are its leaves
+  int place_ = 1, low_ = 0, half_ = 8;
+  uint32_t total_, right_ = 0;
 };
 
 }  // namespace crate

@@ -32,11 +32,13 @@ std::vector<int32_t> bias_of(const QuantizedModel& model, const std::string& nam
 // z <- [z +] gamma (y + bias), gamma in Q24 or none.
 void add_to_stream(const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma, bool residual, int64_t rows,
                    const int32_t* y, int64_t d, int32_t* z) {
-  for (int64_t i = 0; i < rows * d; ++i) {
-    const auto c = static_cast<std::size_t>(i % d);
-    int64_t x = y[i] + (bias.empty() ? 0 : bias[c]);
-    if (!gamma.empty()) x = shift_round(x * gamma[c], 24);
-    z[i] = clamp(residual ? z[i] + x : x);
+  for (int64_t r = 0; r < rows; ++r, y += d, z += d) {
+    for (int64_t c = 0; c < d; ++c) {
+      const auto at = static_cast<std::size_t>(c);
+      int64_t x = y[c] + (bias.empty() ? 0 : bias[at]);
+      if (!gamma.empty()) x = shift_round(x * gamma[at], 24);
+      z[c] = clamp(residual ? z[c] + x : x);
+    }
   }
 }
 
@@ -115,9 +117,9 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
   const auto n = static_cast<int64_t>(places.size());
   const int64_t width = layer.coords.outputs();
   std::vector<int32_t> x(static_cast<std::size_t>(n * d_)), coords(static_cast<std::size_t>(n * width));
-  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(z + r * d_, x.data() + r * d_);
+  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(kernels, z + r * d_, x.data() + r * d_);
   ByteRows bytes;
-  bytes.set(x.data(), n, d_, false);
+  bytes.set(kernels, x.data(), n, d_, false);
   layer.coords.apply(kernels, bytes, coords.data());
   for (std::size_t i = 0; i < coords.size() && !layer.coords_bias.empty(); ++i)
     coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[i % static_cast<std::size_t>(width)]);
@@ -126,7 +128,7 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
     layer.attention.attend(kernels, coords.data() + r * width, place.position,
                            place.state->caches[static_cast<std::size_t>(index)], x.data() + r * d_);
   }
-  bytes.set(x.data(), n, d_, false);
+  bytes.set(kernels, x.data(), n, d_, false);
   std::vector<int32_t> y(x.size());
   layer.out.apply(kernels, bytes, y.data());
   add_to_stream(layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
@@ -139,17 +141,28 @@ void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> r
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     attention_half(kernels, layer, static_cast<int64_t>(i), places, z.data());
-    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(z.data() + r * d_, v.data() + r * d_);
+    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z.data() + r * d_, v.data() + r * d_);
     layer.half->apply(kernels, v.data(), n, y.data());
     add_to_stream({}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
   }
   if (logits == nullptr) return;
   if (has_norm_)
-    for (int64_t r = 0; r < n; ++r) norm_.apply(z.data() + r * d_, z.data() + r * d_);
+    for (int64_t r = 0; r < n; ++r) norm_.apply(kernels, z.data() + r * d_, z.data() + r * d_);
   ByteRows bytes;
-  bytes.set(z.data(), n, d_, false);
+  bytes.set(kernels, z.data(), n, d_, false);
   head_.apply(kernels, bytes, logits);
   for (int64_t i = 0; i < n * vocab_; ++i) logits[i] = clamp(shift_round(logits[i] * log2_e_q16, 16));
+}
+
+std::string behaviour_of(const IntegerModel& model) {
+  constexpr std::string_view text = "The check of behaviour: 0123456789, (a+b)*c = ?\n";
+  IntegerState state = model.open();
+  std::vector<IntegerModel::Row> rows;
+  for (const char c : text.substr(0, static_cast<std::size_t>(std::min<int64_t>(model.context(), 48))))
+    rows.push_back({&state, static_cast<uint8_t>(c)});
+  std::vector<int32_t> logits(rows.size() * static_cast<std::size_t>(model.vocab()));
+  model.forward(integer_kernels(), rows, logits.data());
+  return {reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(int32_t)};
 }
 
 }  // namespace crate

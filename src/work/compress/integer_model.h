@@ -8,6 +8,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "work/compress/integer_attention.h"
@@ -55,5 +56,8 @@ class IntegerModel {
   bool has_norm_;
   IntegerProduct head_;
 };
+
+/// The logits on a fixed text, as bytes: what tells machines apart that would compute other numbers.
+std::string behaviour_of(const IntegerModel& model);
 
 }  // namespace crate

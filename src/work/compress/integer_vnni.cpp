@@ -72,7 +72,8 @@ void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t
 
 }  // namespace
 
-const IntegerKernels integer_vnni{"vnni", product, sparse_product, dots, softmax, mix};
+const IntegerKernels integer_vnni{"vnni", product, sparse_product, dots, softmax, mix, sum, widest, squares,
+                               normed, to_bytes, rescale, proximal, weigh, chances};
 
 }  // namespace crate
 #endif
