@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "model/checkpoint.h"
 #include "work/compress/archive.h"
+#include "work/compress/error_feedback.h"
 #include "work/compress/packed_model.h"
 
 namespace crate::cli {
@@ -222,14 +224,20 @@ void run_test(const Decompressing& o) {
 }
 
 struct Quantizing : Common {
-  std::string model, out;
+  std::string model, out, text;
   int bits = 8;
   bool force = false;
 };
 
+QuantizedModel quantized(const Quantizing& o) {
+  if (o.text.empty()) return load_quantized(o.model, o.bits);
+  Device device;
+  return quantize_with_feedback(*load_language_model(device, o.model), o.bits, read_text_file(o.text));
+}
+
 void run_quantize(const Quantizing& o) {
   require(!o.out.empty(), "name the file with -o FILE.crq");
-  const QuantizedModel model = load_quantized(o.model, o.bits);
+  const QuantizedModel model = quantized(o);
   const std::string packed = pack_model(model);
   Target target(o.out, o.force);
   target.write(packed);
@@ -276,7 +284,8 @@ void add_compress(CLI::App& app) {
   c->add_option("--streams", o->options.streams,
                 "independent pieces of each 4 MiB (0: one per 128 KiB); more decode faster and cost some bytes each")
       ->capture_default_str();
-  c->add_option("--hop", o->options.hop, "tokens between windows (0: half the context); fewer: smaller and slower")
+  c->add_option("--hop", o->options.hop,
+                "tokens between windows (0: three quarters of the context); fewer: smaller and slower")
       ->capture_default_str();
   c->add_flag("--force", o->force, "replace the archive if it exists");
   c->callback([o] { run(*o); });
@@ -306,6 +315,7 @@ void add_quantize(CLI::App& app) {
                             "crate quantize out/demo-crate-lm --bits 6 -o out/demo.crq", *o);
   c->add_option("model", o->model, "a model directory")->required();
   c->add_option("-o,--out", o->out, "the file");
+  c->add_option("--text", o->text, "text to listen to: rounding errors are then fed back to where they hurt least");
   add_bits(*c, o->bits);
   c->add_flag("--force", o->force, "replace the file if it exists");
   c->callback([o] { run_quantize(*o); });

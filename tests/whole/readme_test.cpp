@@ -50,8 +50,9 @@ TEST(Readme, EveryCommandRuns) {
     }
     ASSERT_TRUE(command.starts_with("build/bin/crate ")) << "not a command of ours: " << command;
     const std::string root = CRATE_SOURCE_DIR;
-    const std::string line = "cd " + folder.at("") + " && mkdir -p out && for d in data recipes fixtures; do ln -sfn " +
-                             root + "/$d $d; done && crate" +
+    const std::string line = "cd " + folder.at("") +
+                             " && mkdir -p out && for d in data recipes fixtures README.md; do ln -sfn " + root +
+                             "/$d $d; done && crate" +
                              without_count(command.substr(std::string("build/bin/crate").size())) + smaller(command);
     const Outcome o = run_shell(line);
     EXPECT_EQ(o.code, 0) << command << "\n" << o.err;

@@ -72,7 +72,7 @@ Coding coding_with(const IntegerModel& model, const std::string& packed, const C
           model.context(), o.hop);
   require(o.streams >= 0 && o.streams <= most_streams, "[compress] streams must be 1 to {}, came {}", most_streams,
           o.streams);
-  const int64_t hop = o.hop > 0 ? o.hop : std::max<int64_t>(1, model.context() / 2);
+  const int64_t hop = o.hop > 0 ? o.hop : std::max<int64_t>(1, model.context() * 3 / 4);
   const char mode = static_cast<char>((o.embed ? model_inside : model_apart) + (o.mix ? mixed : 0));
   return {std::string(1, mode) + two_bytes(hop) + (o.mix ? two_bytes(o.streams) : "") +
               (o.embed ? with_length(packed) : sum_of(packed, id_size)),

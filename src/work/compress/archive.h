@@ -42,7 +42,7 @@ struct CompressProgress {
 struct CompressOptions {
   bool embed = false;   // put the model inside
   int64_t streams = 0;  // a segment of 4 MiB; 0: one per 128 KiB. More are faster to decode and cost some bytes each
-  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: half the context
+  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: three quarters of the context
   bool mix = false;     // with the statistics of mixer.h
   bool report = false;  // with mix: what the parts were worth
   std::function<void(const CompressProgress&)> progress = {};

@@ -41,17 +41,23 @@ class BitDecoder {
   uint64_t low_ = 0, high_ = ~uint64_t{0}, value_ = 0;
 };
 
-/// A bit that learns: the mean of a fast and a slow estimate.
+/// A bit that learns: the share of ones so far, later of the last few hundred.
 class LearningBit {
  public:
-  Chance chance() const { return ((uint32_t{fast_} + slow_) << 15) | 1; }
+  Chance chance() const { return p_; }
   void learn(bool bit) {
-    fast_ = static_cast<uint16_t>(bit ? fast_ + ((65535 - fast_) >> 4) : fast_ - (fast_ >> 4));
-    slow_ = static_cast<uint16_t>(bit ? slow_ + ((65535 - slow_) >> 7) : slow_ - (slow_ >> 7));
+    const int64_t target = bit ? int64_t{1} << 32 : 0;
+    const int64_t next = int64_t{p_} + (target - int64_t{p_}) * 2 / (2 * n_ + 3);
+    p_ = static_cast<Chance>(next < least                        ? least
+                             : next > (int64_t{1} << 32) - least ? (int64_t{1} << 32) - least
+                                                                 : next);
+    if (n_ < 500) ++n_;
   }
 
  private:
-  uint16_t fast_ = 32768, slow_ = 32768;
+  static constexpr int64_t least = int64_t{1} << 20;
+  Chance p_ = Chance{1} << 31;
+  int32_t n_ = 0;
 };
 
 /// Bytes coded under one another's company: eight decisions each, every place of the tree of decisions a LearningBit.
@@ -64,7 +70,8 @@ class LearningByte {
   std::vector<LearningBit> tree_ = std::vector<LearningBit>(256);
 };
 
-/// What a byte model says of the next byte: a weight for each (integer_kernels.h makes them), whose sum stays below 2^31.
+/// What a byte model says of the next byte: a weight for each (integer_kernels.h makes them), whose sum stays below
+/// 2^31.
 struct ByteChances {
   uint32_t weight[256];
 

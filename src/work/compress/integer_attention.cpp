@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "work/compress/fixed.h"
 
@@ -13,11 +12,9 @@ using fixed::clamp;
 using fixed::shift_round;
 
 constexpr double log2_e = 1.44269504088896340736;
-constexpr double norm_eps = 1e-6;  // of QK-norm, as in ops/mssa.h
+constexpr double norm_eps = 1e-6;       // of QK-norm, as in ops/mssa.h
 constexpr int64_t most_context = 4096;  // scores of a head stand on the stack
-constexpr int norm_bits = 11;      // fractional bits of a normalised row: |x| <= sqrt(p) <= 16
-
-int16_t short_of(int64_t x) { return static_cast<int16_t>(std::clamp<int64_t>(x, -32767, 32767)); }
+constexpr int norm_bits = 11;           // fractional bits of a normalised row: |x| <= sqrt(p) <= 16
 
 // The shift to the right that brings Q16 numbers up to `bound` below 2^15.
 int shift_for(double bound) {
@@ -100,6 +97,7 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
   value_shift_ = shift_for(value);
   key_shift_ = shift_for(row * (1 + most));
+  require(value_shift_ < 15 && (norm_ || key_shift_ < 16), "[codec] the weights of {} are too large", at);
 }
 
 void IntegerAttention::open(IntegerCache& cache) const {
@@ -108,26 +106,14 @@ void IntegerAttention::open(IntegerCache& cache) const {
   cache.last.resize(static_cast<std::size_t>(d_));
 }
 
-void IntegerAttention::turn(int64_t position, int32_t* x) const {
-  const int64_t half = p_ / 2;
-  const int32_t *cosine = turns_.data() + position * p_, *sine = cosine + half;
-  for (int64_t a = 0; a < half; ++a) {
-    const int64_t first = x[a], second = x[a + half];
-    x[a] = static_cast<int32_t>(shift_round(first * cosine[a] - second * sine[a], 14));
-    x[a + half] = static_cast<int32_t>(shift_round(first * sine[a] + second * cosine[a], 14));
-  }
-}
-
-void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position,
-                                 int16_t* to) const {
+void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, int16_t* to) const {
   int32_t row[256];
   if (norm_)
     normalise(kernels, x, p_, norm_eps, false, {}, row);
   else
     std::copy_n(x, p_, row);
-  if (rotary_) turn(position, row);
-  const int down = norm_ ? 16 - norm_bits : key_shift_;
-  for (int64_t c = 0; c < p_; ++c) to[c] = short_of(shift_round(row[c], down));
+  if (rotary_) kernels.turn(turns_.data() + position * p_, p_ / 2, row);
+  kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
   if (p_ % 2 != 0) to[p_] = 0;
 }
 
@@ -151,15 +137,7 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
   kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)], fraction, weights);
   weights[seen] = 0;
   kernels.mix(weights, cache.values.data() + head * value_room_, (seen + 1) / 2, p_, out);
-  int64_t along = 0, norm = 0;
-  if (exclusive_) {
-    for (int64_t c = 0; c < p_; ++c) {
-      along += int64_t{out[c]} * own[c];
-      norm += int64_t{own[c]} * own[c];
-    }
-  }
-  const int64_t a = norm > 0 ? along / norm : 0;  // Q15
-  for (int64_t c = 0; c < p_; ++c) out[c] = clamp(shift_round(out[c] - a * own[c], 15 - value_shift_));
+  kernels.exclude(own, p_, exclusive_, 15 - value_shift_, out);
 }
 
 void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
@@ -176,7 +154,7 @@ void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw,
     int16_t key_row[257], query[257], own[256];
     score_row(kernels, mixed, position, key_row);
     score_row(kernels, raw + at, position, query);
-    for (int64_t c = 0; c < p_; ++c) own[c] = short_of(shift_round(value[at + c], value_shift_));
+    kernels.to_shorts(value + at, p_, value_shift_, own);
     keep(head, position, key_row, own, cache);
     one_head(kernels, query, own, head, position + 1, cache, out + at);
   }

@@ -15,7 +15,7 @@ namespace crate {
 /// What the tokens so far left behind in one layer, in the layouts of integer_kernels.h, head after head.
 struct IntegerCache {
   std::vector<int16_t> keys, values;
-  std::vector<int32_t> last;          // raw projection of the newest token, for `shift`
+  std::vector<int32_t> last;  // raw projection of the newest token, for `shift`
 };
 
 class IntegerAttention {
@@ -31,7 +31,6 @@ class IntegerAttention {
  private:
   void set_shifts(const QuantizedModel& model, const std::string& block);
   void score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, int16_t* to) const;
-  void turn(int64_t position, int32_t* x) const;
   void keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
   void one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head, int64_t seen,
                 const IntegerCache& cache, int32_t* out) const;

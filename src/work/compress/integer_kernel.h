@@ -120,6 +120,45 @@ inline void weigh(const int32_t* factors, int64_t n, int32_t* x) {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<int32_t>(rounded(int64_t{x[i]} * factors[i], 15));
 }
 
+inline void turn(const int32_t* turns, int64_t half, int32_t* x) {
+  const int32_t *cosine = turns, *sine = turns + half;
+  for (int64_t a = 0; a < half; ++a) {
+    const int64_t first = x[a], second = x[a + half];
+    x[a] = held(rounded(first * cosine[a] - second * sine[a], 14));
+    x[a + half] = held(rounded(first * sine[a] + second * cosine[a], 14));
+  }
+}
+
+inline void to_shorts(const int32_t* x, int64_t n, int down, int16_t* to) {
+  const int32_t half = down > 0 ? 1 << (down - 1) : 0;  // |x| < 2^30: no overflow
+  for (int64_t c = 0; c < n; ++c) {
+    const int32_t y = (x[c] + half) >> down;
+    to[c] = static_cast<int16_t>(y > 32767 ? 32767 : y < -32767 ? -32767 : y);
+  }
+}
+
+inline void exclude(const int16_t* own, int64_t p, bool exclusive, int down, int32_t* out) {
+  int64_t along = 0, norm = 0;
+  for (int64_t c = 0; exclusive && c < p; ++c) {
+    along += int64_t{out[c]} * own[c];
+    norm += int64_t{own[c]} * own[c];
+  }
+  const int64_t a = norm > 0 ? along / norm : 0;  // Q15
+  for (int64_t c = 0; c < p; ++c) out[c] = held(rounded(out[c] - a * own[c], down));
+}
+
+inline void add(const int32_t* y, const int32_t* bias, const int32_t* gamma, bool residual, int64_t n, int32_t* z) {
+  const int32_t keep = residual ? -1 : 0;
+  if (gamma == nullptr) {
+    for (int64_t c = 0; c < n; ++c) z[c] = held(int64_t{z[c] & keep} + y[c] + (bias != nullptr ? bias[c] : 0));
+    return;
+  }
+  for (int64_t c = 0; c < n; ++c) {
+    const int64_t x = int64_t{y[c]} + (bias != nullptr ? bias[c] : 0);
+    z[c] = held(int64_t{z[c] & keep} + rounded(x * gamma[c], 24));
+  }
+}
+
 // 2^-f by a polynomial of the fifth degree in Q30 (error below 1e-6), then a shift.
 inline void chances(const int32_t* logits, uint32_t* weights) {
   int32_t top = logits[0];

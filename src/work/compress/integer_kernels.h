@@ -20,8 +20,8 @@ struct IntegerKernels {
   /// The same for one row, reading only the groups listed: the others hold zeros.
   void (*sparse_product)(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts,
                          const int32_t* listed, int64_t count, int32_t* sums);
-  /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs` pairs.
-  /// |q . key| < 2^31 is the caller's care.
+  /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs`
+  /// pairs. |q . key| < 2^31 is the caller's care.
   void (*dots)(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* dots);
   /// dots -> softmax of factor dots 2^-fraction (Q16, base 2) as weights in Q15, rounded, their largest 32767; dots is
   /// overwritten. 1 <= fraction <= 62.
@@ -47,6 +47,14 @@ struct IntegerKernels {
   void (*proximal)(const int32_t* match, const int32_t* bar, int64_t eta, int64_t n, int32_t* z);
   /// x = x factors 2^-15, rounded.
   void (*weigh)(const int32_t* factors, int64_t n, int32_t* x);
+  /// Rotary: pairs (x_a, x_(a + half)) turned by cosines and sines in Q14.
+  void (*turn)(const int32_t* turns, int64_t half, int32_t* x);
+  /// to = x 2^-down, rounded, held within 16 bits; 0 <= down <= 30.
+  void (*to_shorts)(const int32_t* x, int64_t n, int down, int16_t* to);
+  /// out = (out - a own) 2^-down, rounded; a = out . own / |own|^2 when `exclusive`, else 0. 1 <= down <= 30.
+  void (*exclude)(const int16_t* own, int64_t p, bool exclusive, int down, int32_t* out);
+  /// z = [z +] (y + bias) gamma 2^-24; bias and gamma may be null.
+  void (*add)(const int32_t* y, const int32_t* bias, const int32_t* gamma, bool residual, int64_t n, int32_t* z);
   /// 2^22 2^-(top - logit) + 1 for 256 logits in Q16.
   void (*chances)(const int32_t* logits, uint32_t* weights);
 };

@@ -14,6 +14,7 @@ using fixed::clamp;
 using fixed::shift_round;
 
 constexpr int64_t log2_e_q16 = 94548;
+constexpr std::size_t rows_at_once = 32;  // what lies between the products of so many stays in the cache
 
 std::vector<int32_t> widened(const QuantizedMatrix& m) {
   std::vector<int32_t> out;
@@ -29,17 +30,12 @@ std::vector<int32_t> bias_of(const QuantizedModel& model, const std::string& nam
   return model.has(name) ? fixed_of(model.vector(name), 16) : std::vector<int32_t>{};
 }
 
+const int32_t* or_null(const std::vector<int32_t>& v) { return v.empty() ? nullptr : v.data(); }
+
 // z <- [z +] gamma (y + bias), gamma in Q24 or none.
-void add_to_stream(const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma, bool residual, int64_t rows,
-                   const int32_t* y, int64_t d, int32_t* z) {
-  for (int64_t r = 0; r < rows; ++r, y += d, z += d) {
-    for (int64_t c = 0; c < d; ++c) {
-      const auto at = static_cast<std::size_t>(c);
-      int64_t x = y[c] + (bias.empty() ? 0 : bias[at]);
-      if (!gamma.empty()) x = shift_round(x * gamma[at], 24);
-      z[c] = clamp(residual ? z[c] + x : x);
-    }
-  }
+void add_to_stream(const IntegerKernels& kernels, const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma,
+                   bool residual, int64_t rows, const int32_t* y, int64_t d, int32_t* z) {
+  for (int64_t r = 0; r < rows; ++r) kernels.add(y + r * d, or_null(bias), or_null(gamma), residual, d, z + r * d);
 }
 
 }  // namespace
@@ -131,10 +127,17 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
   bytes.set(kernels, x.data(), n, d_, false);
   std::vector<int32_t> y(x.size());
   layer.out.apply(kernels, bytes, y.data());
-  add_to_stream(layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
+  add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
 }
 
 void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
+  for (std::size_t at = 0; at < rows.size(); at += rows_at_once) {
+    const std::size_t n = std::min(rows_at_once, rows.size() - at);
+    forward_some(kernels, rows.subspan(at, n), logits ? logits + static_cast<int64_t>(at) * vocab_ : nullptr);
+  }
+}
+
+void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
   const auto n = static_cast<int64_t>(rows.size());
   std::vector<int32_t> z(static_cast<std::size_t>(n * d_)), v(z.size()), y(z.size());
   const std::vector<Place> places = embed(rows, z.data());
@@ -143,7 +146,7 @@ void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> r
     attention_half(kernels, layer, static_cast<int64_t>(i), places, z.data());
     for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z.data() + r * d_, v.data() + r * d_);
     layer.half->apply(kernels, v.data(), n, y.data());
-    add_to_stream({}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
+    add_to_stream(kernels, {}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
   }
   if (logits == nullptr) return;
   if (has_norm_)

@@ -45,6 +45,7 @@ class IntegerModel {
     IntegerState* state;
     int64_t position;
   };
+  void forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const;
   std::vector<Place> embed(std::span<const Row> rows, int32_t* z) const;
   void attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index, std::span<const Place> places,
                       int32_t* z) const;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "model/parameters.h"
 #include "work/compress/bytes.h"
 #include "work/train/average.h"
 #include "work/train/optimizer.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct Field {
   const char* name;
-  int64_t LearningOptions::* at;
+  int64_t LearningOptions::*at;
   int64_t least, most;
 };
 
@@ -48,6 +49,7 @@ ModelConfig config_of(const LearningOptions& o) {
 }
 
 constexpr int64_t warmup = 30;  // steps
+constexpr int64_t most_numbers = 1 << 24, most_tokens = 1 << 16;
 
 }  // namespace
 
@@ -55,7 +57,13 @@ void LearningOptions::validate() const {
   for (const Field& f : fields)
     require(this->*f.at >= f.least && this->*f.at <= f.most, "[online] {} must be {} to {}, came {}", f.name, f.least,
             f.most, this->*f.at);
+  require(chunk <= context, "[online] chunk must be at most the context of {}, came {}", context, chunk);
   config_of(*this).validate();
+  // An archive may ask for anything; what it gets stays below a few gigabytes.
+  const int64_t numbers = count_parameters(config_of(*this)).all;
+  require(numbers <= most_numbers && batch * context <= most_tokens,
+          "[online] at most {} numbers and {} tokens a step, came {} and {}", most_numbers, most_tokens, numbers,
+          batch * context);
 }
 
 std::string pack_learning(const LearningOptions& options) {
@@ -81,8 +89,8 @@ void set_learning(LearningOptions& options, std::string_view assignment) {
     if (equals == std::string_view::npos || assignment.substr(0, equals) != f.name) continue;
     const std::string_view value = assignment.substr(equals + 1);
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.*f.at);
-    require(error == std::errc() && end == value.data() + value.size(), "{} must be a whole number, came \"{}\"", f.name,
-            value);
+    require(error == std::errc() && end == value.data() + value.size(), "{} must be a whole number, came \"{}\"",
+            f.name, value);
     return;
   }
   fail("\"{}\" sets nothing of the learning; known: {}", assignment, names);
@@ -173,13 +181,13 @@ void OnlineLearner::learn(std::span<const std::string_view> pieces) {
     const Shape shape{options_.batch, options_.context};
     l.model.store().forget_grads();
     Run run(l.device, {.record = true, .train = true});
-    const CrossEntropy out = l.model.loss(run, {windows.inputs.data(), shape, Dtype::i32},
-                                          {windows.targets.data(), shape, Dtype::i32});
+    const CrossEntropy out =
+        l.model.loss(run, {windows.inputs.data(), shape, Dtype::i32}, {windows.targets.data(), shape, Dtype::i32});
     run.backward(out.loss);
     const double step = static_cast<double>(l.step), warm = std::min(1.0, (step + 1) / warmup);
-    l.optimizer.update(1e-3 * static_cast<double>(options_.rate) * warm /
-                           std::sqrt(1 + step / static_cast<double>(options_.slowing)),
-                       0, l.step);
+    l.optimizer.update(
+        1e-3 * static_cast<double>(options_.rate) * warm / std::sqrt(1 + step / static_cast<double>(options_.slowing)),
+        0, l.step);
     l.average.update(std::min(1 - 1 / static_cast<double>(options_.average), (1 + step) / (10 + step)));
   }
   image_.reset();

@@ -114,7 +114,7 @@ class LockstepCoder final : public SegmentCoder {
       known_ += (b - a) * count;
       if (progress) progress(std::min(n, b * count) - std::min(n, a * count));
     }
-    if (learner_) learner_->keep(std::move(bytes));
+    if (learner_) learner_->keep(bytes);
   }
 
   // Of what learns, short rounds as long as little is known.
