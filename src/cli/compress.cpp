@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "model/checkpoint.h"
 #include "work/compress/archive.h"
+#include "work/compress/error_feedback.h"
 #include "work/compress/packed_model.h"
 
 namespace crate::cli {
@@ -89,30 +91,17 @@ struct Compressing : Common {
   std::vector<std::string> files;
   std::string out, model;
   int bits = 8;
-  bool force = false;
+  bool force = false, online = false;
+  std::vector<std::string> set;  // of the learning
   CompressOptions options;
 };
 
-void run(const Compressing& o) {
-  require(!o.out.empty(), "name the archive with -o FILE.crz, or -o - for standard output");
-  const QuantizedModel model = load_quantized(o.model, o.bits);
-  std::vector<InputFile> inputs;
-  int64_t total = 0;
-  for (const std::string& path : o.files) {
-    inputs.push_back({o.files.size() > 1 ? fs::path(path).filename().string() : "", source_of(path)});
-    total += size_of_file(path);
-  }
-  Target target(o.out, o.force);
-  CompressOptions options = o.options;
-  Meter meter(total);
-  if (o.out != "-" && !o.json) options.progress = [&](const CompressProgress& p) { meter.show(p); };
-  const CompressResult r = compress(
-      model, inputs, [&](std::string_view bytes) { target.write(bytes); }, options);
-  target.commit();
-  meter.clear();
-  const int64_t both = r.archive + (options.embed ? 0 : r.model);
+// What was reached, the archive never without what it needs beside it.
+void tell(const Compressing& o, const CompressResult& r) {
+  std::FILE* const to = o.out == "-" ? stderr : stdout;
+  const int64_t both = r.archive + (o.options.embed ? 0 : r.model);
   if (o.json) {
-    fmt::print(o.out == "-" ? stderr : stdout, "{}\n",
+    fmt::print(to, "{}\n",
                nlohmann::json{{"raw_bytes", r.raw},
                               {"archive_bytes", r.archive},
                               {"model_bytes", r.model},
@@ -124,13 +113,47 @@ void run(const Compressing& o) {
                    .dump());
     return;
   }
-  fmt::print(o.out == "-" ? stderr : stdout,
-             "{} bytes -> archive {} ({:.4f} bits a byte){}{} bytes ({:.4f})\n"
-             "{} weights of {} bits, {:.2f} bits each once coded; {:.1f} KB/s\n",
-             r.raw, r.archive, bits_a_byte(r.archive, r.raw),
-             options.embed ? ", of which model " : ", archive + model ", options.embed ? r.model : both,
-             bits_a_byte(options.embed ? r.model : both, r.raw), r.weights, model.bits, bits_a_byte(r.model, r.weights),
-             static_cast<double>(r.raw) / 1e3 / r.seconds);
+  if (o.options.mix && o.options.report) {
+    const auto each = [&](double bits) { return r.raw > 0 ? bits / static_cast<double>(r.raw) : 0; };
+    fmt::print(to,
+               "bits a byte: mixed {:.4f}, the model alone {:.4f}; mixed without the model {:.4f}, without the last "
+               "bytes {:.4f}, without the match {:.4f}\n",
+               each(r.mixed.all), each(r.mixed.model), each(r.mixed.without_model), each(r.mixed.without_orders),
+               each(r.mixed.without_match));
+  }
+  const double speed = static_cast<double>(r.raw) / 1e3 / r.seconds;
+  fmt::print(to, "{} bytes -> archive {} ({:.4f} bits a byte)", r.raw, r.archive, bits_a_byte(r.archive, r.raw));
+  if (o.online) {
+    fmt::print(to, ", nothing else is needed\n{} weights learned while coding; {:.1f} KB/s\n", r.weights, speed);
+    return;
+  }
+  fmt::print(to, "{}{} bytes ({:.4f})\n{} weights, {:.2f} bits each once coded; {:.1f} KB/s\n",
+             o.options.embed ? ", of which model " : ", archive + model ", o.options.embed ? r.model : both,
+             bits_a_byte(o.options.embed ? r.model : both, r.raw), r.weights, bits_a_byte(r.model, r.weights), speed);
+}
+
+void run(const Compressing& o) {
+  require(!o.out.empty(), "name the archive with -o FILE.crz, or -o - for standard output");
+  require(o.online == o.model.empty(), "give --model FILE, or --online to learn while coding; one of the two");
+  require(o.set.empty() || o.online, "--set belongs to --online");
+  std::vector<InputFile> inputs;
+  int64_t total = 0;
+  for (const std::string& path : o.files) {
+    inputs.push_back({o.files.size() > 1 ? fs::path(path).filename().string() : "", source_of(path)});
+    total += size_of_file(path);
+  }
+  Target target(o.out, o.force);
+  CompressOptions options = o.options;
+  Meter meter(total);
+  if (o.out != "-" && !o.json) options.progress = [&](const CompressProgress& p) { meter.show(p); };
+  const Sink sink = [&](std::string_view bytes) { target.write(bytes); };
+  LearningOptions learning;
+  for (const std::string& s : o.set) set_learning(learning, s);
+  const CompressResult r = o.online ? compress_online(learning, inputs, sink, options)
+                                    : compress(load_quantized(o.model, o.bits), inputs, sink, options);
+  target.commit();
+  meter.clear();
+  tell(o, r);
 }
 
 struct Decompressing : Common {
@@ -201,14 +224,20 @@ void run_test(const Decompressing& o) {
 }
 
 struct Quantizing : Common {
-  std::string model, out;
+  std::string model, out, text;
   int bits = 8;
   bool force = false;
 };
 
+QuantizedModel quantized(const Quantizing& o) {
+  if (o.text.empty()) return load_quantized(o.model, o.bits);
+  Device device;
+  return quantize_with_feedback(*load_language_model(device, o.model), o.bits, read_text_file(o.text));
+}
+
 void run_quantize(const Quantizing& o) {
   require(!o.out.empty(), "name the file with -o FILE.crq");
-  const QuantizedModel model = load_quantized(o.model, o.bits);
+  const QuantizedModel model = quantized(o);
   const std::string packed = pack_model(model);
   Target target(o.out, o.force);
   target.write(packed);
@@ -245,13 +274,18 @@ void add_compress(CLI::App& app) {
                             "crate compress data/tinyshakespeare.txt --model out/demo-crate-lm -o out/play.crz", *o);
   c->add_option("files", o->files, "any files; - for standard input")->required();
   c->add_option("-o,--out", o->out, "the archive; - for standard output");
-  c->add_option("--model", o->model, "a model directory, or what crate quantize wrote")->required();
+  c->add_option("--model", o->model, "a model directory, or what crate quantize wrote");
+  c->add_flag("--online", o->online, "no model: one learns while it codes, and again in the same way while decoding");
+  c->add_option("--set", o->set, "of the learning, e.g. layers=4 (repeatable)");
+  c->add_flag("--mix", o->options.mix, "with the statistics of the last bytes and of what followed them before");
+  c->add_flag("--report", o->options.report, "with --mix: what the parts were worth; slower, the archive is the same");
   add_bits(*c, o->bits);
   c->add_flag("--embed", o->options.embed, "put the model inside: the archive needs nothing else");
   c->add_option("--streams", o->options.streams,
                 "independent pieces of each 4 MiB (0: one per 128 KiB); more decode faster and cost some bytes each")
       ->capture_default_str();
-  c->add_option("--hop", o->options.hop, "tokens between windows (0: half the context); fewer: smaller and slower")
+  c->add_option("--hop", o->options.hop,
+                "tokens between windows (0: three quarters of the context); fewer: smaller and slower")
       ->capture_default_str();
   c->add_flag("--force", o->force, "replace the archive if it exists");
   c->callback([o] { run(*o); });
@@ -281,6 +315,7 @@ void add_quantize(CLI::App& app) {
                             "crate quantize out/demo-crate-lm --bits 6 -o out/demo.crq", *o);
   c->add_option("model", o->model, "a model directory")->required();
   c->add_option("-o,--out", o->out, "the file");
+  c->add_option("--text", o->text, "text to listen to: rounding errors are then fed back to where they hurt least");
   add_bits(*c, o->bits);
   c->add_flag("--force", o->force, "replace the file if it exists");
   c->callback([o] { run_quantize(*o); });

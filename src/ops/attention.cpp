@@ -69,7 +69,7 @@ template <class T> void show_pattern(Run& run, const Made& m) {
   const Scratch block = run.scratch(static_cast<std::size_t>(m.batch * m.call.heads * m.n_q * m.n_k) * sizeof(T));
   const Tensor pattern{block.as<void>(), {m.batch, m.call.heads, m.n_q, m.n_k}, run.real()};
   const auto of_task = [&](int64_t task) { return pattern.as<T>() + task * m.n_q * m.n_k; };
-  const AttendKernels<T>& kernels = kernels_for<T>();
+  const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     head_pattern(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task), of_task(task), scratch);
   });
@@ -83,7 +83,7 @@ template <class T> void show_pattern(Run& run, const Made& m) {
 
 template <class T> void compute(Run& run, const Made& m) {
   if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
-  const AttendKernels<T>& kernels = kernels_for<T>();
+  const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     T* out = m.out.as<T>() + sequence * m.n_q * m.d + head * m.p;
     head_forward<T>(kernels, inputs_of<T>(m, sequence, head), {out, m.d}, kept_of<T>(m, task), scratch);
@@ -100,7 +100,7 @@ template <class T> void walk_back(Run& run, const Made& m) {
   if (!d_source) d_source = {{unwanted.as<void>(), call.source.shape, run.real()}, false};
   const Scratch d_shift = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
   const Scratch d_temperature = run.scratch(static_cast<std::size_t>(m.batch * call.heads) * sizeof(T));
-  const AttendKernels<T>& kernels = kernels_for<T>();
+  const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const int64_t at = sequence * m.n_q * m.d + head * m.p;
     T* to = d_source.to.as<T>() + sequence * m.n_q * width + head * m.p;
@@ -135,7 +135,7 @@ template <class T> void walk_frozen(Run& run, const Made& m) {
   if (!d_source.add && width > m.d) std::fill_n(to, d_source.to.numel(), T{});
   const bool add = d_source.add || width > m.d;
   const T* d_out = run.grad_of(m.out).as<T>();
-  const AttendKernels<T>& kernels = kernels_for<T>();
+  const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const Scratch pattern = run.scratch(static_cast<std::size_t>(m.n_q * m.n_k) * sizeof(T));
     head_values_backward<T>(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task),

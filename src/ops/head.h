@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "ops/attend_core.h"
+#include "tensor/device.h"
 
 namespace crate {
 
@@ -65,10 +66,11 @@ template <class T>
 void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept,
                           HeadRows<T> d_o, HeadOut<T> d_v, bool add, T* pattern, T* scratch);
 
-/// The kernels for a scalar: float for this machine, double and complex by definition.
-template <class T> const AttendKernels<T>& kernels_for() {
+/// The kernels for a scalar: float for this machine, double and complex by definition. An exact device takes the same
+/// ones on every machine.
+template <class T> const AttendKernels<T>& kernels_for(const Device& device) {
   if constexpr (std::is_same_v<T, float>) {
-    return attend_kernels();
+    return device.exact() ? attend_kernels(Isa::avx2) : attend_kernels();
   } else {
     return attend_reference<T>();
   }

@@ -21,6 +21,7 @@ struct DeviceOptions {
   DeviceKind kind = DeviceKind::cpu;
   bool complex = false;        // ref only: complex<double> instead of double
   bool bf16_products = false;  // cpu only: matrix products read bf16 copies of their inputs, sums stay f32
+  bool exact = false;          // cpu only: the same bits on every x86-64 machine with AVX2, see exact.h
   bool guard = false;          // fence every block of memory (tests)
 };
 
@@ -35,6 +36,7 @@ class Device {
   /// The dtype of activations, parameters and gradients here.
   Dtype real() const;
   bool bf16_products() const { return options_.bf16_products; }
+  bool exact() const { return options_.exact; }
   Pool& pool() { return pool_; }
   PackedWeights& packed() { return *packed_; }
 

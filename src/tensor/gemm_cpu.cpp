@@ -17,6 +17,7 @@
 #include <tuple>
 
 #include "base/parallel.h"
+#include "tensor/exact.h"
 #include "tensor/packed.h"
 #include "tensor/vector.h"
 
@@ -56,6 +57,7 @@ struct PackedWeights::State {
   std::mutex mutex;
   std::map<Key, Kernel> kernels;
   std::map<PackKey, Pack> packs;
+  ExactPacks exact;
 };
 
 PackedWeights::PackedWeights() : state_(std::make_unique<State>()) {}
@@ -196,6 +198,11 @@ bool bf16_pays(Device& device, const GemmShape& s) { return device.bf16_products
 void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
   // A sum with alpha other than 1 cannot be scaled afterwards.
   const bool scale_later = g.alpha != 1 && !g.add;
+  if (device.exact()) {
+    gemm_exact(device, device.packed().state().exact, g, s);
+    if (scale_later || g.bias || g.plus || g.relu) finish(g, s, scale_later);
+    return;
+  }
   const bool bf16 = bf16_pays(device, s);
   const bool compiled = (g.alpha == 1 || scale_later) && (bf16 || (g.b_is_weight && s.m >= 16));
   if (compiled) {

@@ -50,9 +50,9 @@ TEST(Readme, EveryCommandRuns) {
   EXPECT_GE(commands.size(), 10u);
   const std::string root = CRATE_SOURCE_DIR;
   // The tries of the comparison's learning rates are shortened where they are written down.
-  ASSERT_EQ(run_shell("cd " + folder.at("") + " && mkdir out && for d in data fixtures models; do ln -s " + root +
-                      "/$d $d; done && cp -r " + root + "/recipes . && sed -i 's/^lr_steps = .*/lr_steps = 2/' " +
-                      "recipes/compare.toml")
+  ASSERT_EQ(run_shell("cd " + folder.at("") + " && mkdir out && for d in data fixtures models README.md; do ln -s " +
+                      root + "/$d $d; done && cp -r " + root +
+                      "/recipes . && sed -i 's/^lr_steps = .*/lr_steps = 2/' " + "recipes/compare.toml")
                 .code,
             0);
   for (const std::string& command : commands) {

@@ -7,9 +7,10 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "model/parameters.h"
 #include "work/compress/bytes.h"
 #include "work/compress/packed_model.h"
-#include "work/compress/stream_coder.h"
+#include "work/compress/segment_coder.h"
 
 namespace crate {
 namespace {
@@ -17,12 +18,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view magic = "CRZ1";
-constexpr char arithmetic = 1;  // raised whenever the integers of the forward change
+constexpr char arithmetic = 2;  // raised whenever the numbers of a forward or of the learning change
 constexpr std::size_t segment_size = std::size_t{4} << 20;
-constexpr int64_t stream_size = 128 << 10;
-constexpr int64_t most_streams = 1024;
 constexpr std::size_t id_size = 16, check_size = 4, sum_size = 8;  // bytes
 
+enum Mode : char { model_apart = 0, model_inside = 1, learned = 2 };
+constexpr char mixed = 16;
 enum Record : char { end_record = 0, name_record = 1, segment_record = 2 };
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -35,16 +36,16 @@ std::string sum_of(std::string_view bytes, std::size_t n) {
   return out;
 }
 
-// What the model computes on a fixed text, on this machine.
-std::string check_of(const IntegerModel& model, const IntegerKernels& kernels) {
-  constexpr std::string_view text = "The check of behaviour: 0123456789, (a+b)*c = ?\n";
-  IntegerState state = model.open();
-  std::vector<IntegerModel::Row> rows;
-  for (const char c : text.substr(0, static_cast<std::size_t>(std::min<int64_t>(model.context(), 48))))
-    rows.push_back({&state, static_cast<uint8_t>(c)});
-  std::vector<int32_t> logits(rows.size() * static_cast<std::size_t>(model.vocab()));
-  model.forward(kernels, rows, logits.data());
-  return sum_of({reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(int32_t)}, check_size);
+std::string two_bytes(int64_t x) { return {static_cast<char>(x & 255), static_cast<char>(x >> 8)}; }
+
+int64_t two_bytes_at(const std::string& bytes, std::size_t at) {
+  return static_cast<uint8_t>(bytes[at]) | static_cast<uint8_t>(bytes[at + 1]) << 8;
+}
+
+std::string with_length(std::string_view bytes) {
+  std::string out;
+  put_varint(out, bytes.size());
+  return out + std::string(bytes);
 }
 
 std::string read_up_to(const Source& source, std::size_t size) {
@@ -59,19 +60,37 @@ std::string read_up_to(const Source& source, std::size_t size) {
   return bytes;
 }
 
+// What codes the segments, and what the header says of it.
+struct Coding {
+  std::string header;  // from the mode on, before the check
+  std::string check;
+  std::unique_ptr<SegmentCoder> coder;
+};
+
+Coding coding_with(const IntegerModel& model, const std::string& packed, const CompressOptions& o) {
+  require(o.hop >= 0 && o.hop <= model.context(), "[compress] hop must be 1 to the context of {}, came {}",
+          model.context(), o.hop);
+  require(o.streams >= 0 && o.streams <= most_streams, "[compress] streams must be 1 to {}, came {}", most_streams,
+          o.streams);
+  const int64_t hop = o.hop > 0 ? o.hop : std::max<int64_t>(1, model.context() * 3 / 4);
+  const char mode = static_cast<char>((o.embed ? model_inside : model_apart) + (o.mix ? mixed : 0));
+  return {std::string(1, mode) + two_bytes(hop) + (o.mix ? two_bytes(o.streams) : "") +
+              (o.embed ? with_length(packed) : sum_of(packed, id_size)),
+          sum_of(behaviour_of(model), check_size),
+          model_coder(model, {.hop = hop, .streams = o.streams, .mix = o.mix, .report = o.report})};
+}
+
+Coding coding_with(const LearningOptions& learning, const CompressOptions& o) {
+  return {std::string(1, static_cast<char>(learned + (o.mix ? mixed : 0))) + with_length(pack_learning(learning)),
+          sum_of(OnlineLearner::fingerprint(learning), check_size),
+          online_coder({.learning = learning, .mix = o.mix, .report = o.report})};
+}
+
 class Compressor {
  public:
-  Compressor(const QuantizedModel& model, const Sink& sink, const CompressOptions& options)
-      : options_(options), sink_(sink), packed_(pack_model(model)), model_(model), kernels_(integer_kernels()) {
-    require(options.hop >= 0 && options.hop <= model_.context(),
-            "[compress] hop must be 1 to the context of {}, came {}", model_.context(), options.hop);
-    require(options.streams >= 0 && options.streams <= most_streams, "[compress] streams must be 1 to {}, came {}",
-            most_streams, options.streams);
-    coder_.emplace(StreamCoder{model_, kernels_,
-                               options.hop > 0 ? options.hop : std::max<int64_t>(1, model_.context() / 2),
-                               [this](int64_t bytes) { tell(bytes); }});
-    for (const auto& [name, m] : model.matrices) result_.weights += m.rows * m.cols;
-    for (const auto& [name, v] : model.vectors) result_.weights += static_cast<int64_t>(v.size());
+  Compressor(Coding coding, const Sink& sink, const CompressOptions& options)
+      : options_(options), sink_(sink), coding_(std::move(coding)) {
+    coding_.coder->progress = [this](int64_t bytes) { tell(bytes); };
   }
 
   CompressResult run(const std::vector<InputFile>& files) {
@@ -83,7 +102,7 @@ class Compressor {
         put_segment(bytes);
     }
     put(std::string(1, end_record));
-    result_.model = static_cast<int64_t>(packed_.size());
+    if (const MixReport* report = coding_.coder->report()) result_.mixed = *report;
     result_.seconds = since(start_);
     return result_;
   }
@@ -96,17 +115,7 @@ class Compressor {
   }
 
   void put_header() {
-    std::string h(magic);
-    h.push_back(arithmetic);
-    h.push_back(options_.embed ? 1 : 0);
-    h.push_back(static_cast<char>(coder_->hop & 255));
-    h.push_back(static_cast<char>(coder_->hop >> 8));
-    h += sum_of(packed_, id_size);
-    h += check_of(model_, kernels_);
-    if (options_.embed) {
-      put_varint(h, packed_.size());
-      h += packed_;
-    }
+    const std::string h = std::string(magic) + arithmetic + coding_.header + coding_.check;
     put(h + sum_of(h, check_size));
   }
 
@@ -117,26 +126,17 @@ class Compressor {
   }
 
   void put_segment(const std::string& bytes) {
-    const auto n = static_cast<int64_t>(bytes.size());
-    const int64_t wanted = options_.streams > 0 ? options_.streams : (n + stream_size - 1) / stream_size;
-    const std::vector<std::string> codes = coder_->encode(bytes, std::clamp<int64_t>(wanted, 1, n));
-    std::string payload, sizes;
-    put_varint(sizes, codes.size());
-    for (const std::string& code : codes) {
-      put_varint(sizes, code.size());
-      payload += code;
-    }
-    const bool coded = payload.size() + sizes.size() < bytes.size();
+    std::string payload = coding_.coder->encode(bytes);
+    const bool coded = payload.size() < bytes.size();
     if (!coded) payload = bytes;
     std::string record(1, segment_record);
     put_varint(record, bytes.size());
     record.push_back(coded ? 1 : 0);
     put_varint(record, payload.size());
-    if (coded) record += sizes;
     record += sum_of(payload, sum_size) + sum_of(bytes, sum_size);
     put(record);
     put(payload);
-    result_.raw += n;
+    result_.raw += static_cast<int64_t>(bytes.size());
   }
 
   void tell(int64_t bytes) {
@@ -147,10 +147,7 @@ class Compressor {
 
   const CompressOptions& options_;
   const Sink& sink_;
-  std::string packed_;
-  IntegerModel model_;
-  const IntegerKernels& kernels_;
-  std::optional<StreamCoder> coder_;
+  Coding coding_;
   CompressProgress now_;
   CompressResult result_;
   std::mutex telling_;
@@ -186,7 +183,7 @@ class ArchiveReader {
 class Decompressor {
  public:
   Decompressor(const Source& source, const DecompressOptions& options)
-      : options_(options), where_(options.where), in_(source, where_), kernels_(integer_kernels()) {}
+      : options_(options), where_(options.where), in_(source, where_) {}
 
   CompressResult run() {
     read_header();
@@ -212,33 +209,50 @@ class Decompressor {
     require(version == arithmetic,
             "{} was written with version {} of the arithmetic, this program has {}: use the program that wrote it",
             where_, static_cast<int>(version), static_cast<int>(arithmetic));
-    const char mode = in_.take(1)[0];
-    require(mode == 0 || mode == 1, "{} is damaged: mode {}", where_, static_cast<int>(mode));
-    const std::string hop = in_.take(2);
-    hop_ = static_cast<uint8_t>(hop[0]) | static_cast<uint8_t>(hop[1]) << 8;
-    id_ = in_.take(id_size);
-    check_ = in_.take(check_size);
-    std::string header = std::string(magic) + version + mode + hop + id_ + check_, packed;
-    if (mode == 1) {
-      packed = in_.take(in_.varint(uint64_t{1} << 28));
-      put_varint(header, packed.size());
-      header += packed;
+    const char flags = in_.take(1)[0], mode = static_cast<char>(flags & ~mixed);
+    mix_ = flags != mode;
+    require(mode == model_apart || mode == model_inside || mode == learned, "{} is damaged: mode {}", where_,
+            static_cast<int>(mode));
+    std::string header = std::string(magic) + version + flags, inside;
+    if (mode != learned) {
+      const std::string numbers = in_.take(mix_ ? 4 : 2);
+      hop_ = two_bytes_at(numbers, 0);
+      if (mix_) streams_ = two_bytes_at(numbers, 2);
+      header += numbers;
     }
+    if (mode == model_apart) {
+      header += id_ = in_.take(id_size);
+    } else {
+      inside = in_.take(in_.varint(uint64_t{1} << 28));
+      header += with_length(inside);
+    }
+    header += check_ = in_.take(check_size);
     require(in_.take(check_size) == sum_of(header, check_size), "{} is damaged: its header has another checksum",
             where_);
-    if (mode == 0) return;
-    require(sum_of(packed, id_size) == id_, "{} is damaged: the model inside is not the one it names", where_);
-    if (options_.decode) adopt(unpack_model(packed, where_));
+    if (!options_.decode || mode == model_apart) return;
+    if (mode == model_inside) return adopt(unpack_model(inside, where_));
+    const LearningOptions learning = unpack_learning(inside, where_);
+    require(sum_of(OnlineLearner::fingerprint(learning), check_size) == check_,
+            "this machine or this build learns other numbers than the one that wrote {}; nothing was decoded: use the "
+            "same binary, on x86-64 with AVX2",
+            where_);
+    use(online_coder({.learning = learning, .mix = mix_}));
   }
 
   void adopt(const QuantizedModel& model) {
-    require(sum_of(pack_model(model), id_size) == id_, "{} was made with another model than the one given", where_);
     model_.emplace(model);
-    require(check_of(*model_, kernels_) == check_,
+    require(sum_of(behaviour_of(*model_), check_size) == check_,
             "this machine computes other numbers than the one that wrote {} (instruction set {}); nothing was decoded: "
             "please report this",
-            where_, kernels_.name);
-    require(hop_ >= 1 && hop_ <= model_->context(), "{} is damaged: windows {} tokens apart", where_, hop_);
+            where_, integer_kernels().name);
+    require(hop_ >= 1 && hop_ <= model_->context() && streams_ <= most_streams,
+            "{} is damaged: windows {} tokens apart in {} streams", where_, hop_, streams_);
+    use(model_coder(*model_, {.hop = hop_, .streams = streams_, .mix = mix_}));
+  }
+
+  void use(std::unique_ptr<SegmentCoder> coder) {
+    coder_ = std::move(coder);
+    coder_->progress = [this](int64_t bytes) { tell(bytes); };
   }
 
   void open(const std::string& name) {
@@ -246,17 +260,6 @@ class Decompressor {
                              name.find('\0') == std::string::npos),
             "{} holds a file named \"{}\", which would be written elsewhere; refused", where_, name);
     sink_ = options_.open && options_.decode ? options_.open(name) : Sink([](std::string_view) {});
-  }
-
-  std::vector<std::size_t> code_sizes(std::size_t payload, std::size_t raw) {
-    std::vector<std::size_t> sizes(in_.varint(std::min<uint64_t>(most_streams, raw)));
-    std::size_t left = payload;
-    for (std::size_t& s : sizes) {
-      s = in_.varint(left);
-      left -= s;
-    }
-    require(left == 0 && !sizes.empty(), "{} is damaged: the streams of a segment do not fill it", where_);
-    return sizes;
   }
 
   void read_segment(char record) {
@@ -267,31 +270,27 @@ class Decompressor {
     require(raw > 0 && (method == 0 || method == 1), "{} is damaged: a segment of {} bytes by method {}", where_, raw,
             static_cast<int>(method));
     const std::size_t size = in_.varint(method == 0 ? raw : segment_size);
-    const std::vector<std::size_t> sizes = method == 1 ? code_sizes(size, raw) : std::vector<std::size_t>{};
     const std::string payload_sum = in_.take(sum_size), raw_sum = in_.take(sum_size), payload = in_.take(size);
     require(sum_of(payload, sum_size) == payload_sum, "{} is damaged: a checksum does not hold; restore it from a copy",
             where_);
     result_.raw += static_cast<int64_t>(raw);
     if (!options_.decode) return;
-    const std::string bytes = method == 0 ? payload : decode(payload, sizes, raw);
+    const std::string bytes = decoded(method == 1, payload, raw);
     require(bytes.size() == raw && sum_of(bytes, sum_size) == raw_sum,
             "{} is damaged: what it decodes to has another checksum; restore it from a copy", where_);
     sink_(bytes);
   }
 
-  std::string decode(const std::string& payload, const std::vector<std::size_t>& sizes, std::size_t raw) {
-    if (!model_) {
+  std::string decoded(bool coded, const std::string& payload, std::size_t raw) {
+    if (coded && !coder_) {
       require(static_cast<bool>(options_.model), "{} needs the model it was made with: give --model", where_);
-      adopt(options_.model());
+      const QuantizedModel model = options_.model();
+      require(sum_of(pack_model(model), id_size) == id_, "{} was made with another model than the one given", where_);
+      adopt(model);
     }
-    std::vector<std::string_view> codes;
-    std::size_t at = 0;
-    for (const std::size_t s : sizes) {
-      codes.push_back(std::string_view(payload).substr(at, s));
-      at += s;
-    }
-    const StreamCoder coder{*model_, kernels_, hop_, [this](int64_t bytes) { tell(bytes); }};
-    return coder.decode(codes, static_cast<int64_t>(raw));
+    if (coded) return coder_->decode(payload, static_cast<int64_t>(raw));
+    if (coder_) coder_->pass(payload);
+    return payload;
   }
 
   void tell(int64_t bytes) {
@@ -304,10 +303,11 @@ class Decompressor {
   const DecompressOptions& options_;
   const std::string& where_;
   ArchiveReader in_;
-  const IntegerKernels& kernels_;
-  int64_t hop_ = 0;
+  int64_t hop_ = 0, streams_ = 0;
+  bool mix_ = false;
   std::string id_, check_;
   std::optional<IntegerModel> model_;
+  std::unique_ptr<SegmentCoder> coder_;
   Sink sink_;
   CompressProgress now_;
   CompressResult result_;
@@ -319,7 +319,19 @@ class Decompressor {
 
 CompressResult compress(const QuantizedModel& model, const std::vector<InputFile>& files, const Sink& sink,
                         const CompressOptions& options) {
-  return Compressor(model, sink, options).run(files);
+  const std::string packed = pack_model(model);
+  const IntegerModel integer(model);
+  CompressResult result = Compressor(coding_with(integer, packed, options), sink, options).run(files);
+  result.model = static_cast<int64_t>(packed.size());
+  result.weights = count_parameters(model.config).all;
+  return result;
+}
+
+CompressResult compress_online(const LearningOptions& learning, const std::vector<InputFile>& files, const Sink& sink,
+                               const CompressOptions& options) {
+  CompressResult result = Compressor(coding_with(learning, options), sink, options).run(files);
+  result.weights = OnlineLearner(learning).weights();
+  return result;
 }
 
 CompressResult decompress(const Source& source, const DecompressOptions& options) {

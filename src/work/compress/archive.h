@@ -1,14 +1,18 @@
 // archive: files of any bytes as one archive under a byte-level model, and back.
 //
-//   "CRZ1"  version of the arithmetic (1)  mode (0: the reader has the model, 1: it is inside)  hop (2 bytes)
-//   first 16 bytes of the model's SHA-256  check (4 bytes)  [mode 1: length (varint), packed model]  4 bytes of SHA-256
+//   "CRZ1"  version of the arithmetic  mode  then by mode
+//     0 the reader has the model    hop (2 bytes)  first 16 bytes of the model's SHA-256
+//     1 it is inside                hop (2 bytes)  length (varint), packed model
+//     2 it learns while it codes    length (varint), packed LearningOptions
+//   (mode + 16: mixed with statistics, mixer.h; modes 0 and 1 then have the streams of a segment, 2 bytes, after hop)
+//   check of behaviour (4 bytes)  4 bytes of the SHA-256 of all this
 //   then records: 1 name (length, bytes): a file begins      2 segment (see below)      0 the end
-//   segment: raw size, method (0 stored, 1 coded), payload size [coded: streams, size of each code], 8 bytes of SHA-256
-//   of the payload, 8 of the raw bytes, payload
+//   segment: raw size, method (0 stored, 1 coded), payload size (varints), 8 bytes of SHA-256 of the payload, 8 of the
+//   raw bytes, payload
 //
-// The check is what the model's logits on a fixed text hash to: a machine that would compute other numbers finds out
-// before it decodes. A single file has no name record, so that an archive is never more than 0.1 % + 64 bytes larger
-// than its content: a segment that does not get smaller is stored.
+// The check is what the model's logits on a fixed text hash to (mode 2: the weights after a little learning): a machine
+// that would compute other numbers finds out before it decodes. A single file has no name record, so that an archive
+// is never more than 0.1 % + 64 bytes larger than its content: a segment that does not get smaller is stored.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "work/compress/mixer.h"
+#include "work/compress/online_learner.h"
 #include "work/compress/quantized.h"
 
 namespace crate {
@@ -36,7 +42,9 @@ struct CompressProgress {
 struct CompressOptions {
   bool embed = false;   // put the model inside
   int64_t streams = 0;  // a segment of 4 MiB; 0: one per 128 KiB. More are faster to decode and cost some bytes each
-  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: half the context
+  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: three quarters of the context
+  bool mix = false;     // with the statistics of mixer.h
+  bool report = false;  // with mix: what the parts were worth
   std::function<void(const CompressProgress&)> progress = {};
 };
 
@@ -45,11 +53,15 @@ struct CompressResult {
   int64_t model = 0;    // bytes of the packed model, inside the archive or not
   int64_t weights = 0;  // numbers in it
   double seconds = 0;
+  MixReport mixed;  // where it was asked for
 };
 
 /// Throws Error.
 CompressResult compress(const QuantizedModel& model, const std::vector<InputFile>& files, const Sink& sink,
                         const CompressOptions& options = {});
+/// With a model that begins knowing nothing.
+CompressResult compress_online(const LearningOptions& learning, const std::vector<InputFile>& files, const Sink& sink,
+                               const CompressOptions& options = {});
 
 struct DecompressOptions {
   std::string where = "the archive";  // for messages

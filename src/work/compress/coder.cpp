@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "work/compress/fixed.h"
-
 namespace crate {
 namespace {
 
@@ -94,39 +92,55 @@ uint8_t LearningByte::get(BitDecoder& coder) {
   return static_cast<uint8_t>(place);
 }
 
-void ByteChances::set(const int32_t* logits) {
-  const int64_t top = *std::max_element(logits, logits + 256);
-  for (int b = 0; b < 256; ++b) weight[b] = (fixed::exp2_minus(top - logits[b]) >> 8) + 1;
-}
-
-uint32_t ByteChances::sum(int from, int to) const {
-  uint32_t total = 0;
-  for (int b = from; b < to; ++b) total += weight[b];
-  return total;
-}
-
 void ByteChances::put(BitEncoder& coder, uint8_t byte) const {
-  int low = 0;
-  uint32_t total = sum(0, 256);
-  for (int half = 128; half > 0; half /= 2) {
-    const uint32_t right = sum(low + half, low + 2 * half);
-    const bool bit = byte >= low + half;
-    coder.put(bit, chance_of(right, total));
-    total = bit ? right : total - right;
-    if (bit) low += half;
+  ByteTree tree(*this);
+  for (int place = 7; place >= 0; --place) {
+    const bool bit = (byte >> place & 1) != 0;
+    coder.put(bit, tree.chance());
+    tree.take(bit);
   }
 }
 
 uint8_t ByteChances::get(BitDecoder& coder) const {
-  int low = 0;
-  uint32_t total = sum(0, 256);
-  for (int half = 128; half > 0; half /= 2) {
-    const uint32_t right = sum(low + half, low + 2 * half);
-    const bool bit = coder.get(chance_of(right, total));
-    total = bit ? right : total - right;
-    if (bit) low += half;
+  ByteTree tree(*this);
+  int byte = 0;
+  for (int place = 7; place >= 0; --place) {
+    const bool bit = coder.get(tree.chance());
+    tree.take(bit);
+    byte = 2 * byte + (bit ? 1 : 0);
   }
-  return static_cast<uint8_t>(low);
+  return static_cast<uint8_t>(byte);
+}
+
+ByteTree::ByteTree(const ByteChances& of) : of_(of) {
+  for (int k = 0; k < 16; ++k) {
+    uint32_t sum = 0;
+    for (int b = 0; b < 16; ++b) sum += of.weight[16 * k + b];
+    sixteen_[16 + k] = sum;
+  }
+  for (int k = 15; k > 0; --k) sixteen_[k] = sixteen_[2 * k] + sixteen_[2 * k + 1];
+  total_ = sixteen_[1];
+}
+
+Chance ByteTree::chance() {
+  if (place_ < 16) {
+    right_ = sixteen_[2 * place_ + 1];
+  } else {
+    right_ = 0;
+    for (int b = low_ + half_; b < low_ + 2 * half_; ++b) right_ += of_.weight[b];
+  }
+  return chance_of(right_, total_);
+}
+
+void ByteTree::take(bool bit) {
+  total_ = bit ? right_ : total_ - right_;
+  if (place_ < 16) {
+    place_ = 2 * place_ + (bit ? 1 : 0);
+    low_ = 16 * (place_ - 16);  // once it is a leaf
+    return;
+  }
+  if (bit) low_ += half_;
+  half_ /= 2;
 }
 
 }  // namespace crate

@@ -41,17 +41,23 @@ class BitDecoder {
   uint64_t low_ = 0, high_ = ~uint64_t{0}, value_ = 0;
 };
 
-/// A bit that learns: the mean of a fast and a slow estimate.
+/// A bit that learns: the share of ones so far, later of the last few hundred.
 class LearningBit {
  public:
-  Chance chance() const { return ((uint32_t{fast_} + slow_) << 15) | 1; }
+  Chance chance() const { return p_; }
   void learn(bool bit) {
-    fast_ = static_cast<uint16_t>(bit ? fast_ + ((65535 - fast_) >> 4) : fast_ - (fast_ >> 4));
-    slow_ = static_cast<uint16_t>(bit ? slow_ + ((65535 - slow_) >> 7) : slow_ - (slow_ >> 7));
+    const int64_t target = bit ? int64_t{1} << 32 : 0;
+    const int64_t next = int64_t{p_} + (target - int64_t{p_}) * 2 / (2 * n_ + 3);
+    p_ = static_cast<Chance>(next < least                        ? least
+                             : next > (int64_t{1} << 32) - least ? (int64_t{1} << 32) - least
+                                                                 : next);
+    if (n_ < 500) ++n_;
   }
 
  private:
-  uint16_t fast_ = 32768, slow_ = 32768;
+  static constexpr int64_t least = int64_t{1} << 20;
+  Chance p_ = Chance{1} << 31;
+  int32_t n_ = 0;
 };
 
 /// Bytes coded under one another's company: eight decisions each, every place of the tree of decisions a LearningBit.
@@ -64,17 +70,28 @@ class LearningByte {
   std::vector<LearningBit> tree_ = std::vector<LearningBit>(256);
 };
 
-/// What a byte model says of the next byte: a weight for each, whose sum stays below 2^31.
+/// What a byte model says of the next byte: a weight for each (integer_kernels.h makes them), whose sum stays below
+/// 2^31.
 struct ByteChances {
   uint32_t weight[256];
 
-  /// From logits in Q16, base 2: weight = 2^22 2^(logit - largest), at least 1.
-  void set(const int32_t* logits);
   void put(BitEncoder& coder, uint8_t byte) const;
   uint8_t get(BitDecoder& coder) const;
+};
+
+/// The same as eight decisions, from the highest bit down.
+class ByteTree {
+ public:
+  explicit ByteTree(const ByteChances& of);
+  /// That the next bit is 1.
+  Chance chance();
+  void take(bool bit);
 
  private:
-  uint32_t sum(int from, int to) const;
+  const ByteChances& of_;
+  uint32_t sixteen_[32];  // a heap: the sums of 16 weights are its leaves
+  int place_ = 1, low_ = 0, half_ = 8;
+  uint32_t total_, right_ = 0;
 };
 
 }  // namespace crate

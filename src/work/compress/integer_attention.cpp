@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "work/compress/fixed.h"
 
@@ -13,10 +12,9 @@ using fixed::clamp;
 using fixed::shift_round;
 
 constexpr double log2_e = 1.44269504088896340736;
-constexpr double norm_eps = 1e-6;  // of QK-norm, as in ops/mssa.h
-constexpr int norm_bits = 11;      // fractional bits of a normalised row: |x| <= sqrt(p) <= 16
-
-int16_t short_of(int64_t x) { return static_cast<int16_t>(std::clamp<int64_t>(x, -32767, 32767)); }
+constexpr double norm_eps = 1e-6;       // of QK-norm, as in ops/mssa.h
+constexpr int64_t most_context = 4096;  // scores of a head stand on the stack
+constexpr int norm_bits = 11;           // fractional bits of a normalised row: |x| <= sqrt(p) <= 16
 
 // The shift to the right that brings Q16 numbers up to `bound` below 2^15.
 int shift_for(double bound) {
@@ -51,11 +49,15 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
       heads_(model.config.heads),
       p_(model.config.head_dim()),
       context_(model.config.context),
+      pairs_((p_ + 1) / 2),
+      key_room_((context_ + 15) / 16 * 32 * pairs_),
+      value_room_((context_ + 1) / 2 * 2 * p_),
       white_(is_white_box(model.config.family)),
       norm_(model.config.qk_norm),
       rotary_(model.config.rotary),
       exclusive_(model.config.exclusive && white_) {
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
+  require(context_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, context_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
   for (int64_t h = 0; h < heads_; ++h) {
     const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
@@ -95,76 +97,68 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
   value_shift_ = shift_for(value);
   key_shift_ = shift_for(row * (1 + most));
+  require(value_shift_ < 15 && (norm_ || key_shift_ < 16), "[codec] the weights of {} are too large", at);
 }
 
 void IntegerAttention::open(IntegerCache& cache) const {
-  cache.keys.resize(static_cast<std::size_t>(context_ * d_));
-  cache.values.resize(cache.keys.size());
+  cache.keys.assign(static_cast<std::size_t>(heads_ * key_room_), 0);
+  cache.values.assign(static_cast<std::size_t>(heads_ * value_room_), 0);
   cache.last.resize(static_cast<std::size_t>(d_));
 }
 
-void IntegerAttention::turn(int64_t position, int32_t* x) const {
-  const int64_t half = p_ / 2;
-  const int32_t *cosine = turns_.data() + position * p_, *sine = cosine + half;
-  for (int64_t a = 0; a < half; ++a) {
-    const int64_t first = x[a], second = x[a + half];
-    x[a] = static_cast<int32_t>(shift_round(first * cosine[a] - second * sine[a], 14));
-    x[a + half] = static_cast<int32_t>(shift_round(first * sine[a] + second * cosine[a], 14));
-  }
-}
-
-void IntegerAttention::score_row(const int32_t* x, int64_t head, int64_t position, int16_t* to) const {
+void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, int16_t* to) const {
   int32_t row[256];
   if (norm_)
-    normalise(x, p_, norm_eps, false, row);
+    normalise(kernels, x, p_, norm_eps, false, {}, row);
   else
     std::copy_n(x, p_, row);
-  if (rotary_) turn(position, row);
-  const int down = norm_ ? 16 - norm_bits : key_shift_;
-  for (int64_t c = 0; c < p_; ++c) to[head * p_ + c] = short_of(shift_round(row[c], down));
+  if (rotary_) kernels.turn(turns_.data() + position * p_, p_ / 2, row);
+  kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
+  if (p_ % 2 != 0) to[p_] = 0;
 }
 
-void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* query, int64_t head, int64_t seen,
-                                const IntegerCache& cache, int32_t* out) const {
-  std::vector<int32_t> scores(static_cast<std::size_t>(seen));
-  std::vector<int16_t> weights(scores.size());
-  kernels.dots(query, cache.keys.data() + head * p_, d_, seen, p_, scores.data());
-  const int fraction = 2 * (norm_ ? norm_bits : 16 - key_shift_);
-  const int64_t factor = factor_[static_cast<std::size_t>(head)];
-  for (int32_t& s : scores) s = clamp(shift_round(s * factor, fraction));
-  kernels.softmax(scores.data(), seen, weights.data());
-  kernels.mix(weights.data(), cache.values.data() + head * p_, d_, seen, p_, out);
-  const int16_t* own = cache.values.data() + (seen - 1) * d_ + head * p_;
-  int64_t along = 0, norm = 0;
-  if (exclusive_) {
-    for (int64_t c = 0; c < p_; ++c) {
-      along += int64_t{out[c]} * own[c];
-      norm += int64_t{own[c]} * own[c];
-    }
+void IntegerAttention::keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value,
+                            IntegerCache& cache) const {
+  int16_t* keys = cache.keys.data() + head * key_room_ + position / 16 * 32 * pairs_ + position % 16 * 2;
+  for (int64_t c = 0; c < pairs_; ++c, keys += 32) {
+    keys[0] = key[2 * c];
+    keys[1] = key[2 * c + 1];
   }
-  const int64_t a = norm > 0 ? along / norm : 0;  // Q15
-  for (int64_t c = 0; c < p_; ++c) out[c] = clamp(shift_round(out[c] - a * own[c], 15 - value_shift_));
+  int16_t* values = cache.values.data() + head * value_room_ + position / 2 * 2 * p_ + position % 2;
+  for (int64_t c = 0; c < p_; ++c) values[2 * c] = value[c];
+}
+
+void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head,
+                                int64_t seen, const IntegerCache& cache, int32_t* out) const {
+  int32_t scores[most_context + 16];
+  int16_t weights[most_context + 2];
+  kernels.dots(query, cache.keys.data() + head * key_room_, (seen + 15) / 16, pairs_, scores);
+  const int fraction = 2 * (norm_ ? norm_bits : 16 - key_shift_);
+  kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)], fraction, weights);
+  weights[seen] = 0;
+  kernels.mix(weights, cache.values.data() + head * value_room_, (seen + 1) / 2, p_, out);
+  kernels.exclude(own, p_, exclusive_, 15 - value_shift_, out);
 }
 
 void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
                               int32_t* out) const {
   const int32_t *key = white_ ? raw : raw + d_, *value = white_ ? raw : raw + 2 * d_;
-  int16_t *keys = cache.keys.data() + position * d_, *values = cache.values.data() + position * d_;
-  std::vector<int32_t> mixed(key, key + d_);
-  if (!mix_.empty() && position > 0) {
-    for (int64_t c = 0; c < d_; ++c)
-      mixed[static_cast<std::size_t>(c)] =
-          clamp(key[c] +
-                shift_round(int64_t{mix_[static_cast<std::size_t>(c)]} * cache.last[static_cast<std::size_t>(c)], 14));
+  for (int64_t head = 0; head < heads_; ++head) {
+    const int64_t at = head * p_;
+    int32_t mixed[256];
+    std::copy_n(key + at, p_, mixed);
+    if (!mix_.empty() && position > 0) {
+      const int32_t *c = mix_.data() + at, *last = cache.last.data() + at;
+      for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
+    }
+    int16_t key_row[257], query[257], own[256];
+    score_row(kernels, mixed, position, key_row);
+    score_row(kernels, raw + at, position, query);
+    kernels.to_shorts(value + at, p_, value_shift_, own);
+    keep(head, position, key_row, own, cache);
+    one_head(kernels, query, own, head, position + 1, cache, out + at);
   }
   std::copy_n(key, d_, cache.last.data());
-  for (int64_t c = 0; c < d_; ++c) values[c] = short_of(shift_round(value[c], value_shift_));
-  std::vector<int16_t> query(static_cast<std::size_t>(d_));
-  for (int64_t head = 0; head < heads_; ++head) {
-    score_row(mixed.data() + head * p_, head, position, keys);
-    score_row(raw + head * p_, head, position, query.data());
-    one_head(kernels, query.data() + head * p_, head, position + 1, cache, out + head * p_);
-  }
 }
 
 }  // namespace crate

@@ -12,10 +12,10 @@
 
 namespace crate {
 
-/// What the tokens so far left behind in one layer.
+/// What the tokens so far left behind in one layer, in the layouts of integer_kernels.h, head after head.
 struct IntegerCache {
-  std::vector<int16_t> keys, values;  // (context, d)
-  std::vector<int32_t> last;          // raw projection of the newest token, for `shift`
+  std::vector<int16_t> keys, values;
+  std::vector<int32_t> last;  // raw projection of the newest token, for `shift`
 };
 
 class IntegerAttention {
@@ -30,12 +30,13 @@ class IntegerAttention {
 
  private:
   void set_shifts(const QuantizedModel& model, const std::string& block);
-  void score_row(const int32_t* x, int64_t head, int64_t position, int16_t* to) const;
-  void turn(int64_t position, int32_t* x) const;
-  void one_head(const IntegerKernels& kernels, const int16_t* query, int64_t head, int64_t seen,
+  void score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, int16_t* to) const;
+  void keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
+  void one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head, int64_t seen,
                 const IntegerCache& cache, int32_t* out) const;
 
   int64_t d_, heads_, p_, context_;
+  int64_t pairs_, key_room_, value_room_;  // p/2 rounded up; numbers of a head's keys and values in the cache
   bool white_, norm_, rotary_, exclusive_;
   int value_shift_ = 0, key_shift_ = 0;  // Q16 to int16, to the right
   std::vector<int32_t> factor_;          // of the scores a head: temperature log2(e) / sqrt(p), Q16

@@ -51,9 +51,43 @@ void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t
   }
 }
 
+inline __m256i broadcast_pair(const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  return _mm256_set1_epi32(both);
+}
+
+inline __m256i load(const int16_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+inline void store(int32_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+
+void dots_of_keys(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* to) {
+  for (int64_t b = 0; b < blocks; ++b, to += 16) {
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (int64_t c = 0; c < pairs; ++c, keys += 32) {
+      const __m256i pair = broadcast_pair(q + 2 * c);
+      low = _mm256_add_epi32(low, _mm256_madd_epi16(pair, load(keys)));
+      high = _mm256_add_epi32(high, _mm256_madd_epi16(pair, load(keys + 16)));
+    }
+    store(to, low);
+    store(to + 8, high);
+  }
+}
+
+void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {
+  if (p % 8 != 0) return mix(weights, values, pairs, p, sums);
+  for (int64_t c = 0; c < p; c += 8) {
+    __m256i sum = _mm256_setzero_si256();
+    for (int64_t j = 0; j < pairs; ++j)
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(broadcast_pair(weights + 2 * j), load(values + 2 * (j * p + c))));
+    store(sums + c, sum);
+  }
+}
+
 }  // namespace
 
-const IntegerKernels integer_avx2{"avx2", product, sparse_product, dots, softmax, mix};
+const IntegerKernels integer_avx2{"avx2", product,   sparse_product, dots_of_keys, softmax, mix_values, sum,
+                                  widest, squares,   normed,         to_bytes,     rescale, proximal,   weigh,
+                                  turn,   to_shorts, exclude,        add,          chances};
 
 }  // namespace crate
 #endif

@@ -28,11 +28,9 @@ struct Proximal {
     for (const float l : lambda) bar.push_back(clamp(std::llround(step * static_cast<double>(l) * 65536.0)));
   }
 
-  void apply(const int32_t* match, int64_t rows, int32_t* z) const {
+  void apply(const IntegerKernels& kernels, const int32_t* match, int64_t rows, int32_t* z) const {
     const auto m = static_cast<int64_t>(bar.size());
-    for (int64_t i = 0; i < rows * m; ++i)
-      z[i] = clamp(
-          std::max<int64_t>(0, z[i] + shift_round(eta * match[i], eta_bits) - bar[static_cast<std::size_t>(i % m)]));
+    for (int64_t r = 0; r < rows; ++r) kernels.proximal(match + r * m, bar.data(), eta, m, z + r * m);
   }
 };
 
@@ -44,9 +42,9 @@ void subtract(const int32_t* a, const int32_t* b, int64_t n, int32_t* to) {
 void read_out(const IntegerKernels& kernels, const IntegerProduct& transposed, std::vector<int32_t>& z, int64_t rows,
               bool codes, int32_t* y) {
   const int64_t m = static_cast<int64_t>(z.size()) / rows;
-  for (int64_t r = 0; r < rows; ++r) transposed.weigh(z.data() + r * m);
+  for (int64_t r = 0; r < rows; ++r) transposed.weigh(kernels, z.data() + r * m);
   ByteRows bytes;
-  bytes.set(z.data(), rows, m, codes);
+  bytes.set(kernels, z.data(), rows, m, codes);
   transposed.apply(kernels, bytes, y);
 }
 
@@ -64,11 +62,11 @@ class Square final : public IntegerHalf {
     ByteRows bytes;
     std::copy_n(v, rows * d_, y);
     for (int s = 0; s < steps_; ++s) {
-      bytes.set(y, rows, d_, s > 0);
+      bytes.set(kernels, y, rows, d_, s > 0);
       dict_.apply(kernels, bytes, made.data());
       subtract(v, made.data(), rows * d_, r.data());
       read_out(kernels, back_, r, rows, false, made.data());
-      proximal_.apply(made.data(), rows, y);
+      proximal_.apply(kernels, made.data(), rows, y);
     }
   }
 
@@ -102,9 +100,9 @@ class Wide final : public IntegerHalf {
         read_out(kernels, back_, code, rows, true, y);
         subtract(v, y, rows * d_, r.data());
       }
-      bytes.set(r.data(), rows, d_, false);
+      bytes.set(kernels, r.data(), rows, d_, false);
       dict_.apply(kernels, bytes, match.data());
-      proximal_.apply(match.data(), rows, z.data());
+      proximal_.apply(kernels, match.data(), rows, z.data());
     }
     read_out(kernels, apart_ ? *apart_ : back_, z, rows, true, y);
   }
@@ -130,7 +128,7 @@ class Mlp final : public IntegerHalf {
   void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y) const override {
     const int64_t d = out_.outputs(), m = in_.outputs();
     ByteRows bytes;
-    bytes.set(v, rows, d, false);
+    bytes.set(kernels, v, rows, d, false);
     std::vector<int32_t> hidden(static_cast<std::size_t>(rows * m));
     in_.apply(kernels, bytes, hidden.data());
     for (int64_t i = 0; i < rows * m; ++i) {
@@ -138,7 +136,7 @@ class Mlp final : public IntegerHalf {
       if (!b_in_.empty()) h = clamp(int64_t{h} + b_in_[static_cast<std::size_t>(i % m)]);
       h = gelu_ ? clamp(shift_round(int64_t{h} * fixed::normal_cdf(h), 16)) : std::max(h, 0);
     }
-    bytes.set(hidden.data(), rows, m, !gelu_);
+    bytes.set(kernels, hidden.data(), rows, m, !gelu_);
     out_.apply(kernels, bytes, y);
     for (int64_t i = 0; i < rows * d && !b_out_.empty(); ++i)
       y[i] = clamp(int64_t{y[i]} + b_out_[static_cast<std::size_t>(i % d)]);

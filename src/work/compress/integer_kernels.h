@@ -20,12 +20,43 @@ struct IntegerKernels {
   /// The same for one row, reading only the groups listed: the others hold zeros.
   void (*sparse_product)(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts,
                          const int32_t* listed, int64_t count, int32_t* sums);
-  /// dots[j] = q . keys[j], j < n, keys `stride` numbers apart; |q . key| < 2^31 is the caller's care.
-  void (*dots)(const int16_t* q, const int16_t* keys, int64_t stride, int64_t n, int64_t p, int32_t* dots);
-  /// scores in Q16, base 2 -> weights in Q15, rounded, their largest 32767; scores is overwritten.
-  void (*softmax)(int32_t* scores, int64_t n, int16_t* weights);
-  /// sums[c] = sum_j weights[j] values[j][c].
-  void (*mix)(const int16_t* weights, const int16_t* values, int64_t stride, int64_t n, int64_t p, int32_t* sums);
+  /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs`
+  /// pairs. |q . key| < 2^31 is the caller's care.
+  void (*dots)(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* dots);
+  /// dots -> softmax of factor dots 2^-fraction (Q16, base 2) as weights in Q15, rounded, their largest 32767; dots is
+  /// overwritten. 1 <= fraction <= 62.
+  void (*softmax)(int32_t* dots, int64_t n, int32_t factor, int fraction, int16_t* weights);
+  /// sums[c] = sum_j weights[j] values[j][c] for pairs of values, [pair of values][p numbers][2].
+  void (*mix)(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums);
+
+  int64_t (*sum)(const int32_t* x, int64_t n);
+  /// The largest |x - mean|.
+  int64_t (*widest)(const int32_t* x, int64_t n, int32_t mean);
+  /// sum of ((x - mean) >> down)^2.
+  int64_t (*squares)(const int32_t* x, int64_t n, int32_t mean, int down);
+  /// y = ((x - mean) >> down) reciprocal 2^-18, rounded; then, unless null, times scale 2^-14, rounded, plus shift.
+  void (*normed)(const int32_t* x, int64_t n, int32_t mean, int down, int64_t reciprocal, const int32_t* scale,
+                 const int32_t* shift, int32_t* y);
+  /// to = x reciprocal 2^-down, rounded, held within low .. high, plus offset; 1 <= down <= 62.
+  void (*to_bytes)(const int32_t* x, int64_t n, int64_t reciprocal, int down, int low, int high, int offset,
+                   uint8_t* to);
+  /// y = (sums - zero ones) scales mantissa 2^-down, rounded; 1 <= down <= 62.
+  void (*rescale)(const int32_t* sums, const int32_t* ones, int32_t zero, const int32_t* scales, int32_t mantissa,
+                  int down, int64_t n, int32_t* y);
+  /// z = max(0, z + eta match 2^-24, rounded, - bar).
+  void (*proximal)(const int32_t* match, const int32_t* bar, int64_t eta, int64_t n, int32_t* z);
+  /// x = x factors 2^-15, rounded.
+  void (*weigh)(const int32_t* factors, int64_t n, int32_t* x);
+  /// Rotary: pairs (x_a, x_(a + half)) turned by cosines and sines in Q14.
+  void (*turn)(const int32_t* turns, int64_t half, int32_t* x);
+  /// to = x 2^-down, rounded, held within 16 bits; 0 <= down <= 30.
+  void (*to_shorts)(const int32_t* x, int64_t n, int down, int16_t* to);
+  /// out = (out - a own) 2^-down, rounded; a = out . own / |own|^2 when `exclusive`, else 0. 1 <= down <= 30.
+  void (*exclude)(const int16_t* own, int64_t p, bool exclusive, int down, int32_t* out);
+  /// z = [z +] (y + bias) gamma 2^-24; bias and gamma may be null.
+  void (*add)(const int32_t* y, const int32_t* bias, const int32_t* gamma, bool residual, int64_t n, int32_t* z);
+  /// 2^22 2^-(top - logit) + 1 for 256 logits in Q16.
+  void (*chances)(const int32_t* logits, uint32_t* weights);
 };
 
 /// The best table of this machine, or the one that the environment variable CRATE_ISA names (baseline, avx2, vnni).

@@ -36,26 +36,20 @@ int exponent_of(double x) {
 
 }  // namespace
 
-void ByteRows::set(const int32_t* x, int64_t rows, int64_t k, bool codes) {
+void ByteRows::set(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int64_t k, bool codes) {
   rows_ = rows;
   codes_ = codes;
   stride_ = (k + pack_columns - 1) / pack_columns * pack_columns;
-  bytes_.assign(static_cast<std::size_t>(rows * stride_), codes ? 0 : 128);
+  bytes_.resize(static_cast<std::size_t>(rows * stride_));
   steps_.resize(static_cast<std::size_t>(rows));
-  const int levels = codes ? 255 : 127;
+  const int levels = codes ? 255 : 127, offset = codes ? 0 : 128;
   for (int64_t r = 0; r < rows; ++r, x += k) {
-    int32_t top = 0;
-    for (int64_t j = 0; j < k; ++j) top = std::max(top, std::abs(x[j]));
-    const Step step = step_for(top, levels);
+    const Step step = step_for(kernels.widest(x, k, 0), levels);
     steps_[static_cast<std::size_t>(r)] = step;
     const int64_t reciprocal = (int64_t{1} << 45) / step.mantissa;
-    const int down = 45 + step.exponent;
     uint8_t* to = bytes_.data() + r * stride_;
-    const int offset = codes ? 0 : 128;
-    for (int64_t j = 0; j < k; ++j) {
-      const int64_t a = shift_round(x[j] * reciprocal, down);
-      to[j] = static_cast<uint8_t>(std::clamp<int64_t>(a, codes ? 0 : -levels, levels) + offset);
-    }
+    kernels.to_bytes(x, k, reciprocal, 45 + step.exponent, codes ? 0 : -levels, levels, offset, to);
+    std::fill(to + k, to + stride_, static_cast<uint8_t>(offset));
   }
 }
 
@@ -100,9 +94,8 @@ void IntegerProduct::set_scales(const std::vector<float>& scales) {
         std::min(static_cast<int32_t>(std::lround(std::ldexp(static_cast<double>(s), exponent_))), (1 << 20) - 1));
 }
 
-void IntegerProduct::weigh(int32_t* x) const {
-  for (std::size_t k = 0; k < weights_.size(); ++k)
-    x[k] = static_cast<int32_t>(shift_round(int64_t{x[k]} * weights_[k], 15));
+void IntegerProduct::weigh(const IntegerKernels& kernels, int32_t* x) const {
+  kernels.weigh(weights_.data(), static_cast<int64_t>(weights_.size()), x);
 }
 
 void IntegerProduct::apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const {
@@ -122,36 +115,28 @@ void IntegerProduct::apply(const IntegerKernels& kernels, const ByteRows& x, int
   const int32_t zero = x.codes() ? 0 : 128;
   for (int64_t r = 0; r < rows; ++r) {
     const Step& step = x.step(r);
-    const int down = exponent_ - step.exponent;
-    const int32_t* from = sums.data() + r * padded;
-    int32_t* to = y + r * outputs_;
-    for (int64_t i = 0; i < outputs_; ++i) {
-      const int64_t sum = from[i] - int64_t{zero} * sums_[static_cast<std::size_t>(i)];
-      to[i] = clamp(shift_round(sum * scales_[static_cast<std::size_t>(i)] * step.mantissa, down));
-    }
+    // Scales so large that nothing is left to shift away do not occur in models that were trained.
+    const int down = std::max(1, exponent_ - step.exponent);
+    kernels.rescale(sums.data() + r * padded, sums_.data(), zero, scales_.data(), step.mantissa, down, outputs_,
+                    y + r * outputs_);
   }
 }
 
-void normalise(const int32_t* x, int64_t n, double eps, bool centred, int32_t* y) {
+void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t n, double eps, bool centred, Affine after,
+               int32_t* y) {
   int64_t mean = 0;
   if (centred) {
-    for (int64_t j = 0; j < n; ++j) mean += x[j];
+    mean = kernels.sum(x, n);
     mean = (mean >= 0 ? mean + n / 2 : mean - n / 2) / n;
   }
-  uint64_t top = 0;
-  for (int64_t j = 0; j < n; ++j) top = std::max(top, static_cast<uint64_t>(std::abs(x[j] - mean)));
+  const auto middle = static_cast<int32_t>(mean);
   // Centred numbers of at most 20 bits: their squares and the sum of them fit 64.
-  const int down = std::max(0, fixed::bit_length(top) - 20);
-  int64_t squares = 0;
-  for (int64_t j = 0; j < n; ++j) {
-    const int64_t c = (x[j] - mean) >> down;
-    squares += c * c;
-  }
+  const int down = std::max(0, fixed::bit_length(static_cast<uint64_t>(kernels.widest(x, n, middle))) - 20);
   const auto small = static_cast<int64_t>(std::ldexp(eps, 32 - 2 * down));
-  const auto variance = static_cast<uint64_t>(squares / n + small);
+  const auto variance = static_cast<uint64_t>(kernels.squares(x, n, middle, down) / n + small);
   const int64_t root = std::max<int64_t>(1, fixed::isqrt(variance << 22));  // sqrt(variance) 2^11
   const int64_t reciprocal = (int64_t{1} << 45) / root;                     // 2^34 / sqrt(variance)
-  for (int64_t j = 0; j < n; ++j) y[j] = clamp(shift_round(((x[j] - mean) >> down) * reciprocal, 18));
+  kernels.normed(x, n, middle, down, reciprocal, after.scale, after.shift, y);
 }
 
 std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction) {
@@ -165,10 +150,9 @@ IntegerNorm::IntegerNorm(const QuantizedModel& model, const std::string& name)
   if (model.has(name + ".shift")) shift_ = fixed_of(model.vector(name + ".shift"), 16);
 }
 
-void IntegerNorm::apply(const int32_t* x, int32_t* y) const {
-  normalise(x, static_cast<int64_t>(scale_.size()), eps_, true, y);
-  for (std::size_t j = 0; j < scale_.size(); ++j)
-    y[j] = clamp(shift_round(int64_t{y[j]} * scale_[j], 14) + (shift_.empty() ? 0 : shift_[j]));
+void IntegerNorm::apply(const IntegerKernels& kernels, const int32_t* x, int32_t* y) const {
+  const Affine after{scale_.data(), shift_.empty() ? nullptr : shift_.data()};
+  normalise(kernels, x, static_cast<int64_t>(scale_.size()), eps_, true, after, y);
 }
 
 }  // namespace crate

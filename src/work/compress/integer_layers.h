@@ -21,7 +21,7 @@ struct Step {
 class ByteRows {
  public:
   /// Rounds `rows` rows of k numbers; `codes`: none is negative.
-  void set(const int32_t* x, int64_t rows, int64_t k, bool codes);
+  void set(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int64_t k, bool codes);
   const uint8_t* row(int64_t r) const { return bytes_.data() + r * stride_; }
   int64_t rows() const { return rows_; }
   int64_t stride() const { return stride_; }
@@ -45,7 +45,7 @@ class IntegerProduct {
   static IntegerProduct transposed(const QuantizedMatrix& w);
 
   /// Of a transpose: x_i <- x_i scale_i / (the largest scale), in place.
-  void weigh(int32_t* x) const;
+  void weigh(const IntegerKernels& kernels, int32_t* x) const;
 
   int64_t outputs() const { return outputs_; }
   /// y (rows, outputs) in Q16.
@@ -69,7 +69,7 @@ class IntegerNorm {
   IntegerNorm() = default;
   IntegerNorm(const QuantizedModel& model, const std::string& name);
   /// One row of d numbers.
-  void apply(const int32_t* x, int32_t* y) const;
+  void apply(const IntegerKernels& kernels, const int32_t* x, int32_t* y) const;
 
  private:
   std::vector<int32_t> scale_;  // Q14
@@ -77,8 +77,13 @@ class IntegerNorm {
   double eps_ = 0;
 };
 
+/// What follows a norm's division: times scale (Q14), plus shift (Q16); either may be null.
+struct Affine {
+  const int32_t *scale = nullptr, *shift = nullptr;
+};
 /// x / sqrt(mean(x^2) + eps) in Q16 for rows of any size; with `centred` the mean is subtracted first.
-void normalise(const int32_t* x, int64_t n, double eps, bool centred, int32_t* y);
+void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t n, double eps, bool centred, Affine after,
+               int32_t* y);
 
 /// Numbers as integers with `fraction` fractional bits.
 std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction);

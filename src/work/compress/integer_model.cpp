@@ -14,6 +14,7 @@ using fixed::clamp;
 using fixed::shift_round;
 
 constexpr int64_t log2_e_q16 = 94548;
+constexpr std::size_t rows_at_once = 32;  // what lies between the products of so many stays in the cache
 
 std::vector<int32_t> widened(const QuantizedMatrix& m) {
   std::vector<int32_t> out;
@@ -29,15 +30,12 @@ std::vector<int32_t> bias_of(const QuantizedModel& model, const std::string& nam
   return model.has(name) ? fixed_of(model.vector(name), 16) : std::vector<int32_t>{};
 }
 
+const int32_t* or_null(const std::vector<int32_t>& v) { return v.empty() ? nullptr : v.data(); }
+
 // z <- [z +] gamma (y + bias), gamma in Q24 or none.
-void add_to_stream(const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma, bool residual, int64_t rows,
-                   const int32_t* y, int64_t d, int32_t* z) {
-  for (int64_t i = 0; i < rows * d; ++i) {
-    const auto c = static_cast<std::size_t>(i % d);
-    int64_t x = y[i] + (bias.empty() ? 0 : bias[c]);
-    if (!gamma.empty()) x = shift_round(x * gamma[c], 24);
-    z[i] = clamp(residual ? z[i] + x : x);
-  }
+void add_to_stream(const IntegerKernels& kernels, const std::vector<int32_t>& bias, const std::vector<int32_t>& gamma,
+                   bool residual, int64_t rows, const int32_t* y, int64_t d, int32_t* z) {
+  for (int64_t r = 0; r < rows; ++r) kernels.add(y + r * d, or_null(bias), or_null(gamma), residual, d, z + r * d);
 }
 
 }  // namespace
@@ -115,9 +113,9 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
   const auto n = static_cast<int64_t>(places.size());
   const int64_t width = layer.coords.outputs();
   std::vector<int32_t> x(static_cast<std::size_t>(n * d_)), coords(static_cast<std::size_t>(n * width));
-  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(z + r * d_, x.data() + r * d_);
+  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(kernels, z + r * d_, x.data() + r * d_);
   ByteRows bytes;
-  bytes.set(x.data(), n, d_, false);
+  bytes.set(kernels, x.data(), n, d_, false);
   layer.coords.apply(kernels, bytes, coords.data());
   for (std::size_t i = 0; i < coords.size() && !layer.coords_bias.empty(); ++i)
     coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[i % static_cast<std::size_t>(width)]);
@@ -126,30 +124,48 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
     layer.attention.attend(kernels, coords.data() + r * width, place.position,
                            place.state->caches[static_cast<std::size_t>(index)], x.data() + r * d_);
   }
-  bytes.set(x.data(), n, d_, false);
+  bytes.set(kernels, x.data(), n, d_, false);
   std::vector<int32_t> y(x.size());
   layer.out.apply(kernels, bytes, y.data());
-  add_to_stream(layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
+  add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
 }
 
 void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
+  for (std::size_t at = 0; at < rows.size(); at += rows_at_once) {
+    const std::size_t n = std::min(rows_at_once, rows.size() - at);
+    forward_some(kernels, rows.subspan(at, n), logits ? logits + static_cast<int64_t>(at) * vocab_ : nullptr);
+  }
+}
+
+void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
   const auto n = static_cast<int64_t>(rows.size());
   std::vector<int32_t> z(static_cast<std::size_t>(n * d_)), v(z.size()), y(z.size());
   const std::vector<Place> places = embed(rows, z.data());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     attention_half(kernels, layer, static_cast<int64_t>(i), places, z.data());
-    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(z.data() + r * d_, v.data() + r * d_);
+    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z.data() + r * d_, v.data() + r * d_);
     layer.half->apply(kernels, v.data(), n, y.data());
-    add_to_stream({}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
+    add_to_stream(kernels, {}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
   }
   if (logits == nullptr) return;
   if (has_norm_)
-    for (int64_t r = 0; r < n; ++r) norm_.apply(z.data() + r * d_, z.data() + r * d_);
+    for (int64_t r = 0; r < n; ++r) norm_.apply(kernels, z.data() + r * d_, z.data() + r * d_);
   ByteRows bytes;
-  bytes.set(z.data(), n, d_, false);
+  bytes.set(kernels, z.data(), n, d_, false);
   head_.apply(kernels, bytes, logits);
   for (int64_t i = 0; i < n * vocab_; ++i) logits[i] = clamp(shift_round(logits[i] * log2_e_q16, 16));
+}
+
+std::string behaviour_of(const IntegerModel& model) {
+  constexpr std::string_view text = "The check of behaviour: 0123456789, (a+b)*c = ?\n";
+  IntegerState state = model.open();
+  std::vector<IntegerModel::Row> rows;
+  for (const char c : text.substr(0, static_cast<std::size_t>(std::min<int64_t>(model.context(), 48))))
+    rows.push_back({&state, static_cast<uint8_t>(c)});
+  std::vector<int32_t> logits(rows.size() * static_cast<std::size_t>(model.vocab()));
+  model.forward(integer_kernels(), rows, logits.data());
+  return {reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(int32_t)};
 }
 
 }  // namespace crate

@@ -8,6 +8,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "work/compress/integer_attention.h"
@@ -44,6 +45,7 @@ class IntegerModel {
     IntegerState* state;
     int64_t position;
   };
+  void forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const;
   std::vector<Place> embed(std::span<const Row> rows, int32_t* z) const;
   void attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index, std::span<const Place> places,
                       int32_t* z) const;
@@ -55,5 +57,8 @@ class IntegerModel {
   bool has_norm_;
   IntegerProduct head_;
 };
+
+/// The logits on a fixed text, as bytes: what tells machines apart that would compute other numbers.
+std::string behaviour_of(const IntegerModel& model);
 
 }  // namespace crate

@@ -70,9 +70,47 @@ void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t
   }
 }
 
+inline __m512i broadcast_pair(const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof both);
+  return _mm512_set1_epi32(both);
+}
+
+// Two chains of sums hide the latency of the instruction.
+void dots_of_keys(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* to) {
+  for (int64_t b = 0; b < blocks; ++b, keys += 32 * pairs, to += 16) {
+    __m512i even = _mm512_setzero_si512(), odd = even;
+    int64_t c = 0;
+    for (; c + 2 <= pairs; c += 2) {
+      even = _mm512_dpwssd_epi32(even, broadcast_pair(q + 2 * c), _mm512_loadu_si512(keys + 32 * c));
+      odd = _mm512_dpwssd_epi32(odd, broadcast_pair(q + 2 * c + 2), _mm512_loadu_si512(keys + 32 * c + 32));
+    }
+    if (c < pairs) even = _mm512_dpwssd_epi32(even, broadcast_pair(q + 2 * c), _mm512_loadu_si512(keys + 32 * c));
+    _mm512_storeu_si512(to, _mm512_add_epi32(even, odd));
+  }
+}
+
+void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {
+  if (p % 16 != 0) return mix(weights, values, pairs, p, sums);
+  for (int64_t c = 0; c < p; c += 16) {
+    __m512i even = _mm512_setzero_si512(), odd = even;
+    int64_t j = 0;
+    for (; j + 2 <= pairs; j += 2) {
+      const int16_t* at = values + 2 * (j * p + c);
+      even = _mm512_dpwssd_epi32(even, broadcast_pair(weights + 2 * j), _mm512_loadu_si512(at));
+      odd = _mm512_dpwssd_epi32(odd, broadcast_pair(weights + 2 * j + 2), _mm512_loadu_si512(at + 2 * p));
+    }
+    if (j < pairs)
+      even = _mm512_dpwssd_epi32(even, broadcast_pair(weights + 2 * j), _mm512_loadu_si512(values + 2 * (j * p + c)));
+    _mm512_storeu_si512(sums + c, _mm512_add_epi32(even, odd));
+  }
+}
+
 }  // namespace
 
-const IntegerKernels integer_vnni{"vnni", product, sparse_product, dots, softmax, mix};
+const IntegerKernels integer_vnni{"vnni", product,   sparse_product, dots_of_keys, softmax, mix_values, sum,
+                                  widest, squares,   normed,         to_bytes,     rescale, proximal,   weigh,
+                                  turn,   to_shorts, exclude,        add,          chances};
 
 }  // namespace crate
 #endif

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view magic = "CRQ1";
 constexpr int64_t most_numbers = int64_t{1} << 28;
+constexpr int64_t most_numbers_a_byte = 4096;  // a learning bit costs at least 0.00035 bits, a number eight of them
 
 uint32_t bits_of(float x) { return std::bit_cast<uint32_t>(x); }
 
@@ -28,14 +29,17 @@ void put_matrix(BitEncoder& coder, const QuantizedMatrix& m) {
   for (const int8_t q : m.values) symbol.put(coder, static_cast<uint8_t>(q));
 }
 
-QuantizedMatrix get_matrix(BitDecoder& coder, int64_t rows, int64_t cols) {
+QuantizedMatrix get_matrix(BitDecoder& coder, int64_t rows, int64_t cols, const std::string& where) {
   LearningByte upper, lower, symbol;
   QuantizedMatrix m{rows, cols, std::vector<int8_t>(static_cast<std::size_t>(rows * cols)), {}};
   for (int64_t i = 0; i < rows; ++i) {
     const uint32_t top = upper.get(coder);
     m.scales.push_back(std::bit_cast<float>(top << 24 | uint32_t{lower.get(coder)} << 16));
   }
-  for (int8_t& q : m.values) q = static_cast<int8_t>(symbol.get(coder));
+  for (int8_t& q : m.values) {
+    q = static_cast<int8_t>(symbol.get(coder));
+    require(!coder.overrun(), "{} is cut short; restore it from a copy", where);
+  }
   return m;
 }
 
@@ -90,13 +94,15 @@ QuantizedModel unpack_model(std::string_view bytes, const std::string& where) {
   model.config = config_from_json(config, where);
   model.config.validate();
   model.bits = static_cast<uint8_t>(in.take(1)[0]);
-  require(count_parameters(model.config).all <= most_numbers, "{} describes a model of more than {} numbers", where,
-          most_numbers);
+  const int64_t numbers = count_parameters(model.config).all;
+  require(numbers <= most_numbers, "{} describes a model of more than {} numbers", where, most_numbers);
+  require(numbers <= most_numbers_a_byte * static_cast<int64_t>(bytes.size()),
+          "{} is damaged: {} numbers do not fit {} bytes; restore it from a copy", where, numbers, bytes.size());
   BitDecoder coder(in.rest());
   for (const ParameterShape& p : parameter_shapes(model.config)) {
     const auto& [name, shape] = std::tie(p.name, p.shape);
     if (shape.rank() == 2)
-      model.matrices[name] = get_matrix(coder, shape[0], shape[1]);
+      model.matrices[name] = get_matrix(coder, shape[0], shape[1], where);
     else
       model.vectors[name] = get_vector(coder, shape.numel());
     require(!coder.overrun(), "{} is cut short; restore it from a copy", where);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace crate {
 namespace {
@@ -24,19 +25,41 @@ float short_scale(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t
 // The nearest number that the upper three bytes of a float can hold.
 float short_float(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t>(x) + 0x80) & 0xFFFFFF00); }
 
+float level_of(float w, float scale, float most) { return std::clamp(std::round(w / scale), -most, most); }
+
+// The scale that loses least: the one that fits the largest number, or a smaller one that cuts it off.
+float best_scale(const float* row, int64_t n, float most) {
+  float largest = 0;
+  for (int64_t j = 0; j < n; ++j) largest = std::max(largest, std::fabs(row[j]));
+  float best = short_scale(largest / most);
+  double least = INFINITY;
+  const int tries = most < 100 && largest > 0 ? 25 : 0;  // of 8 bits none is worth cutting off
+  for (int step = 0; step < tries; ++step) {
+    const float scale = short_scale(largest / most * (1 - 0.025F * static_cast<float>(step)));
+    double lost = 0;
+    for (int64_t j = 0; j < n; ++j) {
+      const double off = static_cast<double>(row[j]) - static_cast<double>(scale * level_of(row[j], scale, most));
+      lost += off * off;
+    }
+    if (lost >= least) continue;
+    least = lost;
+    best = scale;
+  }
+  return best;
+}
+
 QuantizedMatrix rounded(const std::vector<float>& w, int64_t rows, int64_t cols, int bits) {
   const float most = static_cast<float>((1 << (bits - 1)) - 1);
   QuantizedMatrix m{rows, cols, std::vector<int8_t>(w.size()), std::vector<float>(static_cast<std::size_t>(rows))};
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* row = w.data() + i * cols;
-    float largest = 0;
-    for (int64_t j = 0; j < cols; ++j) largest = std::max(largest, std::fabs(row[j]));
-    const float scale = short_scale(largest / most);
-    m.scales[static_cast<std::size_t>(i)] = scale;
-    for (int64_t j = 0; j < cols && scale > 0; ++j)
-      m.values[static_cast<std::size_t>(i * cols + j)] =
-          static_cast<int8_t>(std::clamp(std::round(row[j] / scale), -most, most));
-  }
+  parallel_for(rows, 16, [&](int64_t lo, int64_t hi) {
+    for (int64_t i = lo; i < hi; ++i) {
+      const float* row = w.data() + i * cols;
+      const float scale = best_scale(row, cols, most);
+      m.scales[static_cast<std::size_t>(i)] = scale;
+      for (int64_t j = 0; j < cols && scale > 0; ++j)
+        m.values[static_cast<std::size_t>(i * cols + j)] = static_cast<int8_t>(level_of(row[j], scale, most));
+    }
+  });
   return m;
 }
 

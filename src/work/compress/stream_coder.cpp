@@ -11,12 +11,6 @@ namespace {
 // Piece s of n bytes in `count` pieces.
 int64_t border(int64_t n, int64_t s, int64_t count) { return n * s / count; }
 
-// The token before byte i: the separator, or byte i - 1. A model of 256 tokens has no separator; it begins with 0.
-int32_t token_before(std::string_view bytes, int64_t i, int64_t vocab) {
-  if (i == 0) return vocab > 256 ? 256 : 0;
-  return static_cast<uint8_t>(bytes[static_cast<std::size_t>(i - 1)]);
-}
-
 class OneStream {
  public:
   OneStream(const StreamCoder& on, std::string_view bytes)
@@ -29,7 +23,7 @@ class OneStream {
       const int64_t end = std::min(start + context, n_);
       window(start, end);
       for (int64_t i = done; i < end; ++i) {
-        chances_.set(logits_.data() + (i - start) * on_.model.vocab());
+        on_.kernels.chances(logits_.data() + (i - start) * on_.model.vocab(), chances_.weight);
         chances_.put(coder_, static_cast<uint8_t>(bytes_[static_cast<std::size_t>(i)]));
       }
       if (on_.progress) on_.progress(end - done);
@@ -94,7 +88,7 @@ class Together {
     const int32_t* at = logits_.data();
     for (Decoding& s : streams_) {
       if (i >= s.size) continue;
-      chances_.set(at);
+      on_.kernels.chances(at, chances_.weight);
       s.to[i] = static_cast<char>(chances_.get(s.coder));
       at += on_.model.vocab();
     }
@@ -118,6 +112,11 @@ class Together {
 };
 
 }  // namespace
+
+int32_t token_before(std::string_view bytes, int64_t i, int64_t vocab) {
+  if (i == 0) return vocab > 256 ? 256 : 0;
+  return static_cast<uint8_t>(bytes[static_cast<std::size_t>(i - 1)]);
+}
 
 std::vector<std::string> StreamCoder::encode(std::string_view bytes, int64_t streams) const {
   std::vector<std::string> codes(static_cast<std::size_t>(streams));

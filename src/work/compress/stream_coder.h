@@ -15,6 +15,9 @@
 
 namespace crate {
 
+/// The token before byte i: the separator, or byte i - 1. A model of 256 tokens has no separator; it begins with 0.
+int32_t token_before(std::string_view bytes, int64_t i, int64_t vocab);
+
 struct StreamCoder {
   const IntegerModel& model;
   const IntegerKernels& kernels;

@@ -1,0 +1,100 @@
+#include "work/compress/lockstep.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "work/compress/stream_coder.h"
+
+namespace crate {
+
+Lockstep::Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, Mixer* mixer)
+    : kernels_(kernels), mixer_(mixer) {
+  if (mixer_) mixer_->begin(streams);
+  for (int64_t s = 0; s < streams; ++s) {
+    const int64_t from = piece_begin(size, s, streams), to = piece_begin(size, s + 1, streams);
+    pieces_.push_back({bytes + from, to - from, {}});
+    longest_ = std::max(longest_, to - from);
+  }
+}
+
+std::vector<std::string_view> Lockstep::known(int64_t at) const {
+  std::vector<std::string_view> out;
+  for (const Piece& p : pieces_) out.emplace_back(p.at, static_cast<std::size_t>(std::min(at, p.size)));
+  return out;
+}
+
+// The token of which the prediction of byte `from` begins a window that ends before byte b.
+int64_t Lockstep::window(const IntegerModel& model, Piece& piece, int64_t a, int64_t b) const {
+  const int64_t end = std::min(b, piece.size);
+  piece.state = model.open();
+  return std::min(a, std::max<int64_t>(0, end - model.context()));
+}
+
+void Lockstep::run(const IntegerModel& model, Piece& piece, int64_t from, int64_t to, int32_t* logits) const {
+  std::vector<IntegerModel::Row> rows;
+  const std::string_view bytes(piece.at, static_cast<std::size_t>(piece.size));
+  for (int64_t i = from; i < to; ++i) rows.push_back({&piece.state, token_before(bytes, i, model.vocab())});
+  if (!rows.empty()) model.forward(kernels_, rows, logits);
+}
+
+void Lockstep::encode(const IntegerModel& model, int64_t a, int64_t b, BitEncoder& coder) {
+  const auto count = static_cast<int64_t>(pieces_.size());
+  const int64_t stride = (b - a) * model.vocab();
+  logits_.resize(static_cast<std::size_t>(count * stride));
+  parallel_chunks(count, 1, [&](int64_t s, int64_t, int64_t) {
+    Piece& piece = pieces_[static_cast<std::size_t>(s)];
+    if (a >= piece.size) return;
+    run(model, piece, window(model, piece, a, b), a, nullptr);
+    run(model, piece, a, std::min(b, piece.size), logits_.data() + s * stride);
+  });
+  for (int64_t i = a; i < b; ++i) {
+    for (int64_t s = 0; s < count; ++s) {
+      const Piece& piece = pieces_[static_cast<std::size_t>(s)];
+      if (i >= piece.size) continue;
+      kernels_.chances(logits_.data() + s * stride + (i - a) * model.vocab(), chances_.weight);
+      const auto byte = static_cast<uint8_t>(piece.at[i]);
+      if (mixer_)
+        mixer_->put(coder, s, chances_, byte);
+      else
+        chances_.put(coder, byte);
+    }
+  }
+}
+
+// The logits of byte i of all streams that have one.
+void Lockstep::together(const IntegerModel& model, int64_t i) {
+  const auto count = static_cast<int64_t>(pieces_.size());
+  logits_.resize(static_cast<std::size_t>(count * model.vocab()));
+  const int64_t groups = std::min<int64_t>(thread_count(), count);
+  parallel_chunks(groups, 1, [&](int64_t group, int64_t, int64_t) {
+    const int64_t lo = piece_begin(count, group, groups), hi = piece_begin(count, group + 1, groups);
+    std::vector<IntegerModel::Row> rows;
+    for (int64_t s = lo; s < hi; ++s) {
+      Piece& piece = pieces_[static_cast<std::size_t>(s)];
+      const std::string_view bytes(piece.at, static_cast<std::size_t>(piece.size));
+      // A stream that is over stays in the batch until the round ends, one token long: rows keep their places.
+      if (i >= piece.size) piece.state.used = 0;
+      rows.push_back({&piece.state, i >= piece.size ? 0 : token_before(bytes, i, model.vocab())});
+    }
+    model.forward(kernels_, rows, logits_.data() + lo * model.vocab());
+  });
+}
+
+void Lockstep::decode(const IntegerModel& model, int64_t a, int64_t b, BitDecoder& coder) {
+  const auto count = static_cast<int64_t>(pieces_.size());
+  parallel_chunks(count, 1, [&](int64_t s, int64_t, int64_t) {
+    Piece& piece = pieces_[static_cast<std::size_t>(s)];
+    run(model, piece, window(model, piece, a, b), std::min(a, piece.size), nullptr);
+  });
+  for (int64_t i = a; i < b; ++i) {
+    together(model, i);
+    for (int64_t s = 0; s < count; ++s) {
+      Piece& piece = pieces_[static_cast<std::size_t>(s)];
+      if (i >= piece.size) continue;
+      kernels_.chances(logits_.data() + s * model.vocab(), chances_.weight);
+      piece.at[i] = static_cast<char>(mixer_ ? mixer_->get(coder, s, chances_) : chances_.get(coder));
+    }
+  }
+}
+
+}  // namespace crate

@@ -1,0 +1,49 @@
+// lockstep: streams that are coded together, a byte of each after a byte of each, into one code. What is known after
+// every byte is then the same at both ends, so predictors may be shared by all streams (mixer.h) and a model may change
+// between rounds (online_learner.h).
+//
+// A round codes the bytes a .. b - 1 of every stream. Its window is anew the last `context` tokens of the stream: the
+// encoder runs it at once, the decoder its known part at once and then token after token.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "work/compress/coder.h"
+#include "work/compress/integer_model.h"
+#include "work/compress/mixer.h"
+
+namespace crate {
+
+/// Piece s of `size` bytes in `count` pieces begins here.
+inline int64_t piece_begin(int64_t size, int64_t s, int64_t count) { return size * s / count; }
+
+class Lockstep {
+ public:
+  /// `size` bytes at `bytes` in `streams` pieces. With a mixer, the model is one of its parts.
+  Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, Mixer* mixer);
+
+  int64_t longest() const { return longest_; }
+  /// What is known once every stream has come to byte `at`.
+  std::vector<std::string_view> known(int64_t at) const;
+  void encode(const IntegerModel& model, int64_t a, int64_t b, BitEncoder& coder);
+  void decode(const IntegerModel& model, int64_t a, int64_t b, BitDecoder& coder);
+
+ private:
+  struct Piece {
+    char* at;
+    int64_t size;
+    IntegerState state;
+  };
+  int64_t window(const IntegerModel& model, Piece& piece, int64_t a, int64_t b) const;
+  void run(const IntegerModel& model, Piece& piece, int64_t from, int64_t to, int32_t* logits) const;
+  void together(const IntegerModel& model, int64_t i);
+
+  const IntegerKernels& kernels_;
+  Mixer* mixer_;
+  std::vector<Piece> pieces_;
+  int64_t longest_ = 0;
+  std::vector<int32_t> logits_;
+  ByteChances chances_{};
+};
+
+}  // namespace crate

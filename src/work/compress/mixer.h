@@ -1,0 +1,59 @@
+// mixer: what the model says of the next byte, mixed with what simple statistics say, a bit at a time.
+//
+//   st(p) = ln(p / (1 - p))      p = squash(sum_i w_i st(p_i))      w_i += rate st(p_i) (bit - p)
+//
+// Mahoney, "Adaptive weighing of context models for lossless data compression", 2005. The parts: the model's own
+// probability of the bit; counters under the last 1 .. 6 bytes and under the word so far, each with a map that learns
+// what a counter of this state is worth; the byte that followed the last occurrence of the last bytes. Three sets of
+// weights, chosen by different contexts, give three answers that are mixed again; two maps correct the result. All in
+// integers, so it is the same on every machine.
+//
+// Streams in lockstep share counters and weights; each has its own last bytes.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "work/compress/coder.h"
+
+namespace crate {
+
+/// Probabilities as numbers of 2^-16, from 1 to 65535; stretched ones in Q8.
+namespace logistic {
+int32_t stretch(int32_t p);
+int32_t squash(int32_t x);
+/// -log2(p) in bits.
+double cost(int32_t p);
+}  // namespace logistic
+
+/// What the parts were worth, in bits of what was coded.
+struct MixReport {
+  double all = 0;            // as coded
+  double model = 0;          // the model alone
+  double without_model = 0;  // mixed from the others alone
+  double without_orders = 0, without_match = 0;
+};
+
+class Mixer {
+ public:
+  /// `report`: also keeps what other mixtures would have cost; slower, and nothing else changes.
+  explicit Mixer(bool report);
+  ~Mixer();
+
+  /// New streams: nothing before them; what was learned stays.
+  void begin(int64_t streams);
+  void put(BitEncoder& coder, int64_t stream, const ByteChances& model, uint8_t byte);
+  uint8_t get(BitDecoder& coder, int64_t stream, const ByteChances& model);
+  const MixReport& report() const { return report_; }
+
+ private:
+  struct Parts;
+  template <class F> uint8_t walk(int64_t stream, const ByteChances& model, F&& code);
+
+  std::unique_ptr<Parts> parts_;
+  bool reporting_;
+  MixReport report_;
+};
+
+}  // namespace crate

@@ -1,0 +1,132 @@
+// Learning while coding: the decoder learns the same, on every instruction set that can and for every thread count.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/parallel.h"
+#include "testing/folder.h"
+#include "work/compress/archive.h"
+#include "work/compress/integer_kernels.h"
+
+namespace crate {
+namespace {
+
+LearningOptions small() {
+  return {.dim = 16, .heads = 2, .layers = 2, .context = 32, .streams = 3, .chunk = 32, .batch = 4};
+}
+
+std::string text(std::size_t n) {
+  std::string out;
+  for (int i = 0; out.size() < n; ++i) out += "line " + std::to_string(i * i % 97) + " of a text that repeats\n";
+  return out.substr(0, n);
+}
+
+std::string noise(std::size_t n) {
+  std::string out;
+  uint32_t x = 1;
+  for (std::size_t i = 0; i < n; ++i) out.push_back(static_cast<char>((x = x * 1664525 + 1013904223) >> 24));
+  return out;
+}
+
+Source source_of(const std::string& bytes) {
+  return [bytes, at = std::size_t{0}](char* to, std::size_t n) mutable {
+    n = std::min(n, bytes.size() - at);
+    bytes.copy(to, n, at);
+    at += n;
+    return n;
+  };
+}
+
+std::string archive_of(const std::string& bytes, bool mix) {
+  std::string out;
+  compress_online(small(), {{"", source_of(bytes)}}, [&](std::string_view b) { out += b; },
+                  {.mix = mix, .report = mix});
+  return out;
+}
+
+std::string content_of(const std::string& archive) {
+  std::string out;
+  DecompressOptions options;
+  options.open = [&](const std::string&) { return [&](std::string_view b) { out += b; }; };
+  decompress(source_of(archive), options);
+  return out;
+}
+
+bool can_learn() {
+  try {
+    archive_of("", false);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+TEST(Online, EveryContentComesBack) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  for (const bool mix : {false, true})
+    for (const std::string& bytes : {std::string(), std::string("x"), text(33), noise(700), text(5000)})
+      EXPECT_EQ(content_of(archive_of(bytes, mix)), bytes) << bytes.size();
+}
+
+TEST(Online, ItLearns) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  const std::string bytes = text(8000);
+  EXPECT_LT(archive_of(bytes, false).size(), bytes.size() / 2);
+  EXPECT_LT(archive_of(bytes, true).size(), bytes.size() / 6);
+}
+
+TEST(Online, InstructionSetsAndThreadsReadEachOther) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  const int threads = omp_get_max_threads();
+  const std::string bytes = text(4500), wanted = archive_of(bytes, true);
+  for (const char* set : {"avx2", "vnni"}) {
+    setenv("CRATE_ISA", set, 1);
+    bool here = true;
+    try {
+      integer_kernels();
+    } catch (const Error&) {
+      here = false;  // not on this machine
+    }
+    for (const int count : {1, 3}) {
+      set_thread_count(count);
+      if (!here) continue;
+      EXPECT_EQ(archive_of(bytes, true), wanted) << set << ' ' << count;
+      EXPECT_EQ(content_of(wanted), bytes) << set << ' ' << count;
+    }
+  }
+  unsetenv("CRATE_ISA");
+  set_thread_count(threads);
+}
+
+TEST(Online, DamageIsRefused) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  const std::string archive = archive_of(text(600), true);
+  for (std::size_t i = 0; i < archive.size(); i += 11) {
+    std::string damaged = archive;
+    damaged[i] = static_cast<char>(damaged[i] ^ (1 << (i % 8)));
+    EXPECT_THROW(content_of(damaged), Error) << i;
+    EXPECT_THROW(content_of(archive.substr(0, i)), Error) << i;
+  }
+}
+
+TEST(Online, AMachineThatLearnsOtherwiseIsRefused) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  setenv("CRATE_ISA", "baseline", 1);
+  EXPECT_THROW(archive_of("abc", false), Error);
+  unsetenv("CRATE_ISA");
+}
+
+TEST(Learning, OptionsTravelAndAreChecked) {
+  LearningOptions o = small();
+  set_learning(o, "layers=3");
+  EXPECT_EQ(pack_learning(unpack_learning(pack_learning(o), "x")), pack_learning(o));
+  EXPECT_EQ(unpack_learning(pack_learning(o), "x").layers, 3);
+  EXPECT_THROW(set_learning(o, "lairs=3"), Error);
+  EXPECT_THROW(set_learning(o, "layers=three"), Error);
+  EXPECT_THROW(unpack_learning(pack_learning(o) + "x", "x"), Error);
+  o.heads = 3;  // does not divide dim
+  EXPECT_THROW(o.validate(), Error);
+}
+
+}  // namespace
+}  // namespace crate
