@@ -47,7 +47,7 @@ function kind_of(type) {
 }
 
 function layer_of(node) {
-  const n = Number.parseInt(node.layer, 10);
+  const n = Number.parseInt(node.crate?.block ?? node.layer, 10);  // our files count heads and atoms of a block apart
   return Number.isFinite(n) ? n : -1;
 }
 

@@ -65,15 +65,6 @@ class EdgeFinder {
 
  private:
   enum class Stage : uint8_t { mid, post };
-  /// What the subject's changes make of a layer's codes: z <- slope z + constant, told by what becomes of 0 and of 1.
-  struct LayerChange {
-    std::vector<double> of_zero, of_one;
-    int64_t atoms;
-    std::size_t at(const Unit& u) const { return static_cast<std::size_t>(u.position * atoms + u.index); }
-    double constant(const Unit& u) const { return of_zero.empty() ? 0 : of_zero[at(u)]; }
-    double slope(const Unit& u) const { return of_zero.empty() ? 1 : of_one[at(u)] - of_zero[at(u)]; }
-  };
-  LayerChange change_of(int64_t layer) const;
   void index_units();
   void into_atoms(int64_t layer);
   void into_heads(int64_t layer);
@@ -190,18 +181,6 @@ Edges EdgeFinder::take() {
   return std::move(out_);
 }
 
-EdgeFinder::LayerChange EdgeFinder::change_of(int64_t layer) const {
-  InterventionTap tap = subject_.tap_for(nullptr);
-  const std::string site =
-      fmt::format("blocks.{}.{}", layer, is_white_box(subject_.config().family) ? "ista.code" : "mlp.hidden");
-  LayerChange out{{}, {}, m_};
-  if (!tap.edits(site)) return out;
-  out.of_zero.assign(static_cast<std::size_t>(n_ * m_), 0);
-  out.of_one.assign(static_cast<std::size_t>(n_ * m_), 1);
-  for (auto* numbers : {&out.of_zero, &out.of_one}) tap.edit(site, {numbers->data(), {1, n_, m_}, Dtype::f64});
-  return out;
-}
-
 /// Walks the atoms' codes back to the rows of the stream that they read, with the model's own second half.
 void EdgeFinder::into_atoms(int64_t layer) {
   std::vector<std::size_t> atoms = listed(UnitKind::atom, layer);
@@ -228,7 +207,7 @@ void EdgeFinder::into_atoms(int64_t layer) {
   Readers readers{Matrix(device_, count, d_), {}};
   const Tensor d_rows = run.grad_of(rows);
   std::memcpy(readers.directions->data, d_rows.data, d_rows.bytes());
-  const LayerChange change = change_of(layer);
+  const LayerChange change(subject_, layer, n_, m_);
   for (int64_t r = 0; r < count; ++r) {
     const std::size_t to = atoms[static_cast<std::size_t>(r)];
     const Unit& u = out_.units[to];

@@ -7,6 +7,16 @@
 
 namespace crate {
 
+LayerChange::LayerChange(const Subject& subject, int64_t layer, int64_t positions, int64_t atoms) : atoms_(atoms) {
+  InterventionTap tap = subject.tap_for(nullptr);
+  const std::string unit = name_of({UnitKind::atom, layer, 0, 0}, subject.config().family);
+  const std::string site = unit.substr(0, unit.find(':'));
+  if (!tap.edits(site)) return;
+  of_zero_.assign(static_cast<std::size_t>(positions * atoms), 0);
+  of_one_.assign(static_cast<std::size_t>(positions * atoms), 1);
+  for (auto* numbers : {&of_zero_, &of_one_}) tap.edit(site, {numbers->data(), {1, positions, atoms}, Dtype::f64});
+}
+
 Network::Network(const Subject& subject)
     : heads_(subject.config().heads), exclusive_(is_white_box(subject.config().family) && subject.config().exclusive) {
   const ModelConfig& c = subject.config();

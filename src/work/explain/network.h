@@ -18,6 +18,19 @@ struct BlockWeights {
   bool residual = false;  // the stream goes on beside the second half
 };
 
+/// What the changes of a subject make of a layer's codes: z <- slope z + constant, told by what becomes of 0 and of 1.
+class LayerChange {
+ public:
+  LayerChange(const Subject& subject, int64_t layer, int64_t positions, int64_t atoms);
+  double constant(const Unit& u) const { return of_zero_.empty() ? 0 : of_zero_[at(u)]; }
+  double slope(const Unit& u) const { return of_zero_.empty() ? 1 : of_one_[at(u)] - of_zero_[at(u)]; }
+
+ private:
+  std::size_t at(const Unit& u) const { return static_cast<std::size_t>(u.position * atoms_ + u.index); }
+  std::vector<double> of_zero_, of_one_;  // empty: nothing is changed
+  int64_t atoms_;
+};
+
 class Network {
  public:
   explicit Network(const Subject& subject);
