@@ -25,7 +25,7 @@ fast: deps build/build.ninja
 
 # The pages in a real browser; fetches chromium and what drives it. `make test` does the same where they are present.
 browser: deps build/build.ninja
-	@bash scripts/deps.sh chromium nodejs npm
+	@bash scripts/deps.sh chromium $$(command -v npm > /dev/null || echo nodejs npm)
 	@[ -d build/web/node_modules/playwright-core ] || npm install --silent --no-save --no-audit --no-fund --prefix build/web playwright-core
 	@ninja -C build test_web && build/bin/test_web
 

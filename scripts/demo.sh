@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains crate-lm and its gpt2 twin on the embedded Shakespeare, compares them and lets both write. `make demo` calls it.
+# Trains crate-lm and its gpt2 twin on the embedded Shakespeare, compares them, lets both write, and explains one prediction
+# of the model that comes with the project. `make demo` calls it.
 set -eu
 crate=build/bin/crate
 # A training that is interrupted saves and ends well: the demo ends with it.
@@ -15,12 +16,17 @@ for family in crate-lm gpt2; do
   echo "--- $family writes:"
   "$crate" generate out/demo-$family --prompt "ROMEO:" -n 300 --temperature 0.7 --seed 7
 done
+echo
+echo "Why this token? Every part of the model that comes with the project, and a proof that they add up:"
+"$crate" explain models/wiki-crate-lm --prompt "The capital of France is the city of" -o out/why.json -o out/why.html
+"$crate" verify out/why.json models/wiki-crate-lm
 cat <<'TEXT'
 
 Try next:
   build/bin/crate train recipes/shakespeare.toml                  a better model, some minutes
   build/bin/crate info out/demo-crate-lm                          what is in it
   build/bin/crate generate out/demo-crate-lm --prompt "JULIET:"   more text
+  open out/why.html in a browser                                  the graph of that explanation
   build/bin/crate ops grad                                        every gradient against the complex step
   build/bin/crate bench                                           speed, as a share of this machine's peak
 TEXT

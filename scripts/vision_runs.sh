@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Trains CRATE, CRATE-alpha and ViT of equal parameters on three sets of images with three seeds each and appends a line of
 # JSON a run to docs/results/vision.jsonl. What is there already is not run again; a run that was cut short is resumed.
-#   scripts/vision_runs.sh [SET...]     SET: mnist, cifar10-jpg, tiny-imagenet-20; all by default
+#   scripts/vision_runs.sh [SET...]     SET: mnist, cifar10-jpg, tiny-imagenet-20, scenes; all by default
+# Models of scenes are trained on labels alone and then asked for masks, beside the same model before training: the threshold
+# tau of the cut is chosen on 100 scenes of the validation part, the IoU printed is that of 300 scenes of the test part.
 # Each family first tries the same learning rates for a quarter of the steps with seed 1; the best validation loss wins.
 # Environment: CRATE (the command), DATA (folder of the sets), OUT (models), RESULTS (the file), SEEDS.
 set -eu
@@ -14,13 +16,17 @@ seeds=${SEEDS:-1 2 3}
 mkdir -p "$out" "$(dirname "$results")"
 touch "$results"
 
-# Widths at which three layers of the families have nearly the same number of parameters (within 5 % in all): CRATE has 3d^2
+# Widths at which three layers (of scenes: six) of the families have nearly the same number of parameters (within 5 % in all): CRATE has 3d^2
 # a layer, CRATE-alpha 10d^2, ViT 12d^2. width FAMILY SET
 width() {
-  case $1 in
-    crate) if [ "$2" = tiny-imagenet-20 ]; then echo 88; else echo 92; fi ;;
-    crate-alpha) echo 52 ;;
-    vit) echo 48 ;;
+  case $1-$2 in
+    crate-scenes) echo 128 ;;
+    crate-alpha-scenes) echo 72 ;;
+    vit-scenes) echo 64 ;;
+    crate-tiny-imagenet-20) echo 88 ;;
+    crate-alpha-*) echo 52 ;;
+    crate-*) echo 92 ;;
+    vit-*) echo 48 ;;
   esac
 }
 
@@ -30,21 +36,38 @@ settings() {
     mnist) echo "recipes/mnist.toml $data/mnist 1400" ;;
     cifar10-jpg) echo "recipes/cifar10.toml $data/cifar10-jpg.tar 780" ;;
     tiny-imagenet-20) echo "recipes/tiny-imagenet-20.toml $data/tiny-imagenet-20.tar 780" ;;
-    *) echo "no setting for '$1'; known are mnist, cifar10-jpg, tiny-imagenet-20" >&2 && exit 2 ;;
+    scenes) echo "recipes/scenes.toml synthetic:20000 1500" ;;
+    *) echo "no setting for '$1'; known are mnist, cifar10-jpg, tiny-imagenet-20, scenes" >&2 && exit 2 ;;
   esac
 }
 
 # train SET FAMILY SEED LR STEPS NAME: prints the command's JSON.
 train() {
   read -r recipe source _ <<<"$(settings "$1")"
+  local layers=3
+  [ "$1" != scenes ] || layers=6
   "$crate" train "$recipe" --json --threads 1 --resume --out "$out/$1/$2-$6" --set data.train="$source" --set data.workers=1 \
-    --set model.family="$2" --set model.dim="$(width "$2" "$1")" --set model.heads=4 --set model.layers=3 \
+    --set model.family="$2" --set model.dim="$(width "$2" "$1")" --set model.heads=4 --set model.layers=$layers \
     --set train.seed="$3" --set optimizer.lr="$4" --set train.epochs=0 --set train.steps="$5" \
     --set schedule.warmup_epochs=0 --set schedule.warmup=$(($5 / 10)) \
     --set train.dtype=f32 --set train.eval_every=0 --set train.checkpoint_every=200
 }
 
 field() { sed -n "s/.*\"$1\":\([-0-9.e]*\).*/\1/p"; }
+
+iou() { # MODEL SCENES PART TAU
+  "$crate" segment "$1" --json --threads 1 --data "synthetic:$2" --split "$3" --tau "$4"
+}
+
+masks() { # MODEL: the threshold and the command's JSON on the test part
+  local best=0 best_iou=-1
+  for tau in 0.05 0.1 0.15 0.2 0.3 0.4 0.5 0.7; do
+    local found
+    found=$(iou "$1" 100 val "$tau" | field foreground_iou)
+    if awk "BEGIN { exit !($found > $best_iou) }"; then best=$tau best_iou=$found; fi
+  done
+  echo "{\"tau\":$best,\"cut\":$(iou "$1" 300 test "$best")}"
+}
 
 best_rate() { # SET FAMILY
   local best="" best_loss=""
@@ -58,7 +81,7 @@ best_rate() { # SET FAMILY
   echo "$best"
 }
 
-for set in ${*:-mnist cifar10-jpg tiny-imagenet-20}; do
+for set in ${*:-mnist cifar10-jpg tiny-imagenet-20 scenes}; do
   read -r _ source steps <<<"$(settings "$set")"
   for family in crate crate-alpha vit; do
     lr=""
@@ -66,8 +89,14 @@ for set in ${*:-mnist cifar10-jpg tiny-imagenet-20}; do
       if grep -q "\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed," "$results"; then continue; fi
       [ -n "$lr" ] || lr=$(best_rate "$set" "$family")
       trained=$(train "$set" "$family" "$seed" "$lr" "$steps" "seed-$seed")
-      measured=$("$crate" eval "$out/$set/$family-seed-$seed" --json --threads 1 --data "$source" --part val)
-      echo "{\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed,\"lr\":$lr,\"steps\":$steps,\"train\":$trained,\"eval\":$measured}" \
+      more="" evaluated=$source
+      if [ "$set" = scenes ]; then
+        train "$set" "$family" "$seed" "$lr" 0 "before-$seed" >/dev/null
+        more=",\"masks\":$(masks "$out/$set/$family-seed-$seed"),\"masks_untrained\":$(masks "$out/$set/$family-before-$seed")"
+        evaluated=synthetic:1000
+      fi
+      measured=$("$crate" eval "$out/$set/$family-seed-$seed" --json --threads 1 --data "$evaluated" --part val)
+      echo "{\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed,\"lr\":$lr,\"steps\":$steps,\"train\":$trained,\"eval\":$measured$more}" \
         >>"$results"
     done
   done

@@ -30,3 +30,13 @@ for name in dict.fromkeys(line["set"] for line in lines):
             f"| {statistics.median(run['train']['images_per_second'] for run in runs):.0f} "
             f"| {statistics.median(e['images_per_second'] for e in evals):.0f} |"
         )
+
+scenes = [line for line in lines if "masks" in line]
+if scenes:
+    print()
+    print("| model | IoU of the foreground, trained on labels | the same before training | tau |")
+    print("|---|---|---|---|")
+    for family in dict.fromkeys(line["family"] for line in scenes):
+        runs = [line for line in scenes if line["family"] == family]
+        found = [spread([run[key]["cut"]["foreground_iou"] for run in runs], 1, 3) for key in ("masks", "masks_untrained")]
+        print(f"| {family} | {found[0]} | {found[1]} | {', '.join(sorted({str(run['masks']['tau']) for run in runs}))} |")

@@ -21,6 +21,8 @@ namespace example {
 
 inline nlohmann::json node(const std::string& id, const char* type, int block, int at, const std::string& name,
                            double contribution) {
+  nlohmann::json ours = {{"unit", id}, {"gives", contribution}};
+  if (block >= 0) ours["block"] = block;
   return {{"node_id", id},
           {"feature", 17},
           {"layer", block < 0 ? "E" : std::to_string(block)},
@@ -30,11 +32,10 @@ inline nlohmann::json node(const std::string& id, const char* type, int block, i
           {"clerp", name},
           {"activation", std::abs(contribution) * 2},
           {"influence", nullptr},
-          {"contribution", contribution},
-          {"site", id}};
+          {"crate", ours}};
 }
 
-inline double contribution_of(const nlohmann::json& node) { return node["contribution"].get<double>(); }
+inline double contribution_of(const nlohmann::json& node) { return node["crate"]["gives"].get<double>(); }
 
 // Influence as circuit-tracer tells it: the share of all |contribution| from the largest down to this node.
 inline void set_influence(nlohmann::json& nodes) {
@@ -102,7 +103,7 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
   std::string prompt;
   for (const std::string& t : tokens) prompt += t;
   const auto cut = [&](const char* at, double stream, double residual) {
-    return json{{"name", at}, {"units", sum - stream - 0.5}, {"stream", stream}, {"biases", 0.5}, {"size", 2 * sum},
+    return json{{"at", at},   {"units", sum - stream - 0.5}, {"stream", stream}, {"biases", 0.5}, {"size", 2 * sum},
                 {"sum", sum}, {"residual", residual}};
   };
   return {{"metadata",
@@ -116,11 +117,9 @@ inline nlohmann::json example_graph(const std::vector<std::string>& tokens, cons
               {"family", "crate-lm"},
               {"model", "demo-crate-lm"},
               {"model_sha256", std::string(64, 'a')},
-              {"unit_name", "atom"},
-              {"unit",
-               "An atom is a row of the dictionary: after each block the stream is a sum of atoms with weights that "
-               "are never negative, and nothing else."},
-              {"exactness", "Exact up to rounding for this input."},
+              {"meaning",
+               "an atom is a row of the dictionary; after each block the stream is a non-negative sum of atoms and "
+               "nothing else"},
               {"sum", sum},
               {"target", {{"text", target}, {"value", sum}}},
               {"residual", 3.4e-8},

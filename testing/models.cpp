@@ -23,12 +23,13 @@ ModelConfig with_options(Family family) {
   c.qk_norm = c.rotary = true;
   c.learned_positions = c.tied_head = c.bias = false;
   c.dropout = 0.2;
+  c.shift = c.exclusive = true;  // recipes leave them on for a twin too, which has neither
   if (!is_white_box(family)) {
     c.layer_scale = true;
     c.atoms = 29;
     return c;
   }
-  c.shift = c.exclusive = c.learn_eta = c.learn_lambda = c.lambda_per_atom = c.ista_residual = true;
+  c.learn_eta = c.learn_lambda = c.lambda_per_atom = c.ista_residual = true;
   c.eta = {0.1, 0.2};
   c.lambda = {0.05, 0.1};
   c.ista_steps = 3;

@@ -94,7 +94,7 @@ std::vector<Line> lines_of(const Options& o, const ModelConfig& config, double& 
   if (o.batch > 0) options.batch = o.batch;
   const ModelSpeed s = bench_model(config, o.device_options(o.dtype), options);
   memory = s.peak_memory_bytes;
-  return {{"training step", s.train}, {"forward", s.forward}, {"decode", s.decode}};
+  return {{"training step", s.train}, {"forward", s.forward}, {"decode", s.decode}, {"explain", s.explain}};
 }
 
 void run(const Options& o) {
@@ -131,9 +131,11 @@ void add_bench(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
-  c->add_option("--only", o->only, "train: the training step alone")->check(CLI::IsMember({"train"}));
+  c->add_option("--only", o->only, "train: the training step alone; explain: one explanation alone")
+      ->check(CLI::IsMember({"train", "explain"}));
   c->callback([o] {
     o->bench.train_only = o->only == "train";
+    o->bench.explain_only = o->only == "explain";
     run(*o);
   });
 }

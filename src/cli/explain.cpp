@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/changes.h"
 #include "cli/command.h"
 #include "cli/explanation.h"
 #include "model/checkpoint.h"
@@ -17,25 +18,27 @@ struct Options : Common {
   std::vector<std::string> out;
   std::vector<int32_t> prompt_tokens;
   GraphOptions graph;
+  ChangeOptions changes;
   int64_t rows = 10;
   bool check = false;
   int64_t checked = 20;
 };
 
 Input input_of(const Options& o, Device& device) {
-  auto model = load_model(device, o.model);
+  const ModelConfig config = load_config(o.model);
   if (!o.image.empty()) {
     require(o.prompt.empty() && o.prompt_tokens.empty(), "give --image or --prompt, not both");
-    return image_input(std::move(model), o.model, load_image(o.image), o.image);
+    return image_input(device, o.model, load_image(o.image), o.image);
   }
-  require(!is_image(model->config().family), "{} reads images: give --image FILE", o.model);
-  return text_input(std::move(model), o.model,
+  require(!is_image(config.family), "{} reads images: give --image FILE", o.model);
+  return text_input(device, o.model,
                     o.prompt_tokens.empty() ? tokenizer_of(o.model)->encode(o.prompt) : o.prompt_tokens);
 }
 
 void run(const Options& o) {
   Device device(o.device_options());
   Input input = input_of(o, device);
+  input.change(o.changes.parse());
   const Provenance provenance = provenance_of(o.model, o.device);
   input.index = index_of(o.model, o.atoms);
   if (input.index) name_atoms(input.labels, *input.index, input.model->config().family);
@@ -49,7 +52,7 @@ void run(const Options& o) {
   print_explanation(walk, explained, input.labels, o.rows);
   if (o.check) {
     const auto parts = largest_parts(explained.explanation, o.checked);
-    print_ablations(ablate(walk, explained.explanation, parts), input.model->config().family);
+    print_ablations(ablate(*input.served, explained.explanation, parts), input.model->config().family);
   }
   for (const std::string& path : o.out) fmt::print("\nwrote {}\n", path);
 }
@@ -86,6 +89,7 @@ void add_explain(CLI::App& app) {
   c->add_option("--checked", o->checked, "how many units --check takes")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }
 

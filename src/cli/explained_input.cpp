@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/explanation.h"
+#include "model/checkpoint.h"
 #include "model/directory.h"
-#include "model/models.h"
 #include "work/explain/atom_notes.h"
 #include "work/explain/graph_file.h"
 #include "work/image/augment.h"
@@ -79,30 +79,39 @@ Target target_of(const Input& input, const std::string& target, const std::strin
   return out;
 }
 
-Input text_input(std::unique_ptr<Model> model, const std::string& folder, const std::vector<int32_t>& tokens) {
+void Input::change(const std::vector<Intervention>& changes) {
+  for (Subject* s : {subject.get(), served.get()}) s->change({changes, 0});
+}
+
+Input text_input(Device& device, const std::string& folder, const std::vector<int32_t>& tokens) {
   require(!tokens.empty(), "nothing to explain: the prompt is empty");
   Input in;
-  std::unique_ptr<LanguageModel> text = as_language_model(std::move(model), folder);
+  in.exact = std::make_unique<Device>(DeviceOptions{.kind = DeviceKind::ref});
+  auto exact = load_language_model(*in.exact, folder), serving = load_language_model(device, folder);
   in.tokenizer = tokenizer_of(folder);
-  in.subject = std::make_unique<LanguageSubject>(*text, tokens);
+  in.subject = std::make_unique<LanguageSubject>(*exact, tokens);
+  in.served = std::make_unique<LanguageSubject>(*serving, tokens);
   in.labels = labels_of(*in.tokenizer, tokens);
   in.recorded = {{"tokens", tokens}};
-  in.model = std::move(text);
+  in.model = std::move(exact);
+  in.serving = std::move(serving);
   return in;
 }
 
-Input image_input(std::unique_ptr<Model> model, const std::string& folder, const Image& image,
-                  const std::string& name) {
+Input image_input(Device& device, const std::string& folder, const Image& image, const std::string& name) {
   Input in;
-  std::unique_ptr<VisionModel> vision = as_vision_model(std::move(model), folder);
-  const ImageConfig& c = vision->config().image;
+  in.exact = std::make_unique<Device>(DeviceOptions{.kind = DeviceKind::ref});
+  auto exact = load_vision_model(*in.exact, folder), serving = load_vision_model(device, folder);
+  const ImageConfig& c = exact->config().image;
   const EvalTransform cover{.resize = 0, .height = static_cast<int>(c.height), .width = static_cast<int>(c.width)};
   const Image seen = transformed(with_channels(image, static_cast<int>(c.channels)), cover);
   Normalisation by{{c.mean.begin(), c.mean.end()}, {c.std.begin(), c.std.end()}};
   check(by, static_cast<int>(c.channels));
   std::vector<float> pixels(static_cast<std::size_t>(c.channels * c.height * c.width));
   normalise(seen, by, pixels.data());
-  in.subject = std::make_unique<ImageSubject>(*vision, std::move(pixels), Shape{1, c.channels, c.height, c.width});
+  const Shape shape{1, c.channels, c.height, c.width};
+  in.subject = std::make_unique<ImageSubject>(*exact, pixels, shape);
+  in.served = std::make_unique<ImageSubject>(*serving, pixels, shape);
   in.labels.prompt = name;
   if (c.class_token) in.labels.inputs.emplace_back("class token");
   for (int64_t i = 0; i < c.patches(); ++i)
@@ -111,7 +120,8 @@ Input image_input(std::unique_ptr<Model> model, const std::string& folder, const
     return i < static_cast<int64_t>(classes.size()) ? classes[static_cast<std::size_t>(i)] : fmt::format("class {}", i);
   };
   in.recorded = {{"image_png", text_of_image(seen)}, {"name", name}};
-  in.model = std::move(vision);
+  in.model = std::move(exact);
+  in.serving = std::move(serving);
   return in;
 }
 

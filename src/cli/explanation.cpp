@@ -101,6 +101,19 @@ void print_atoms(const Explanation& e, const Labels& labels, std::size_t rows, c
   if (e.atoms.size() > rows) fmt::print("  {:>10.4f}  {} others\n", rest, e.atoms.size() - rows);
 }
 
+/// What the sums are compared with, and what the serving forward computed.
+void print_served(const ExplainedInput& x, const Walk& walk) {
+  for (const Intervention& c : walk.subject().changes().list)
+    fmt::print("changed: {} {}\n", name_of(c.change), to_text(c));
+  const Served& s = x.served;
+  if (s.device == name_of(DeviceKind::ref))
+    return fmt::print("computed in float64, which is what serves on ref\n"), void();
+  fmt::print(
+      "computed in float64 from the weights that serve; the float32 forward on {} has {:.6f}, {:.1e} of it away; {} of "
+      "{} entries of its codes are above 0 in one and not in the other\n",
+      s.device, s.value, s.distance(x.explanation.value), s.differ, s.entries);
+}
+
 void print_sums(const ExplainedInput& x) {
   const Explanation& e = x.explanation;
   fmt::print("\n{}\n  {:<18} {:>12} {:>12} {:>12} {:>12} {:>10}\n", bold("it adds up"), "cut", "units", "stream",
@@ -165,10 +178,11 @@ Provenance provenance_of(const std::string& model_folder, const std::string& dev
 
 ExplainedInput explain_input(const Walk& walk, const Input& input, const GraphOptions& options,
                              const Provenance& provenance) {
-  ExplainedInput out{explain(walk, 0), {}, {}};
+  ExplainedInput out{served_by(*input.served, walk), explain(walk, 0), {}, {}};
   out.graph = graph_of(edges_among(walk, out.explanation, units_of(walk, out.explanation, options.top)),
                        options.node_threshold, options.edge_threshold);
-  out.document = to_json({walk, out.explanation, out.graph, options}, provenance, input.labels, input.recorded);
+  out.document =
+      to_json({walk, out.explanation, out.graph, out.served, options}, provenance, input.labels, input.recorded);
   return out;
 }
 
@@ -184,6 +198,7 @@ void print_explanation(const Walk& walk, const ExplainedInput& explained, const 
     if (e.target.contrast >= 0) fmt::print(", less that of '{}'", labels.score(e.target.contrast));
     fmt::print(" = {:.6f}   probability {:.4f}\n", e.value, e.probability);
   }
+  print_served(explained, walk);
   const UnitMeaning meaning = meaning_of_units(config);
   fmt::print("{}: {} {}\n", name_of(config.family), meaning.what, meaning.exactness);
   print_sources(e, labels, count);
@@ -191,7 +206,8 @@ void print_explanation(const Walk& walk, const ExplainedInput& explained, const 
   print_atoms(e, labels, count, meaning.name.c_str());
   double biases = 0;
   for (const auto& bias : e.biases) biases += bias.second;
-  fmt::print("\n{}\n  {:>10.4f}  all together\n", bold("biases"), biases);
+  fmt::print("\n{}\n  {:>10.4f}  all together\n",
+             bold(walk.subject().changes().list.empty() ? "biases" : "biases, and what changes put in"), biases);
   print_sums(explained);
 }
 

@@ -16,18 +16,22 @@ namespace crate::cli {
 /// A token as one line of text: control characters and broken UTF-8 escaped.
 std::string shown(std::string_view bytes);
 
-/// What is explained: a text or an image, its words, and what the document records of it.
+/// A model in float64, which is explained, and beside it the one that serves.
 struct Input {
   std::unique_ptr<AtomIndex> index;  // names of atoms, where there is one
-  std::unique_ptr<Model> model;
+  std::unique_ptr<Device> exact;
+  std::unique_ptr<Model> model, serving;
   std::unique_ptr<Tokenizer> tokenizer;  // of a text
-  std::unique_ptr<Subject> subject;
+  std::unique_ptr<Subject> subject, served;
   Labels labels;
   nlohmann::json recorded;
+  /// In both subjects.
+  void change(const std::vector<Intervention>& changes);
 };
-Input text_input(std::unique_ptr<Model> model, const std::string& folder, const std::vector<int32_t>& tokens);
+/// `device` is that of the model that serves.
+Input text_input(Device& device, const std::string& folder, const std::vector<int32_t>& tokens);
 /// An image of any size is scaled and cut to the model's; one of the model's size stays as it is.
-Input image_input(std::unique_ptr<Model> model, const std::string& folder, const Image& image, const std::string& name);
+Input image_input(Device& device, const std::string& folder, const Image& image, const std::string& name);
 
 /// The index that `crate atoms` wrote for this model: `file`, or atoms.sqlite in the model directory, or none. Throws
 /// Error when `file` is the index of another model.
@@ -40,6 +44,7 @@ Provenance provenance_of(const std::string& model_folder, const std::string& dev
 
 /// The whole document for the only row of a walk.
 struct ExplainedInput {
+  Served served;
   Explanation explanation;
   Graph graph;
   nlohmann::json document;

@@ -33,16 +33,19 @@ void run_tokens(const Options& o, LanguageModel& model, const GenerateOptions& o
 }
 
 /// Every generated token from the window it was generated from, computed anew: the cache has no part in it.
-nlohmann::json explain_tokens(const Options& o, LanguageModel& model, const Tokenizer& tokenizer,
+nlohmann::json explain_tokens(const Options& o, const LanguageModel& model, const Tokenizer& tokenizer,
                               const GenerateResult& result) {
   nlohmann::json out = nlohmann::json::array();
   std::vector<int32_t> all = tokenizer.encode(o.prompt);
   if (all.empty()) all.push_back(tokenizer.separator());
   const auto context = static_cast<std::ptrdiff_t>(model.config().context);
   const auto index = index_of(o.model, "");
+  Device device({.kind = DeviceKind::ref});  // explanations add up in float64
+  const auto exact = load_language_model(device, o.model);
   for (const int32_t token : result.tokens) {
     const auto length = std::min<std::ptrdiff_t>(context, std::ssize(all));
-    const LanguageSubject subject(model, {all.end() - length, all.end()});
+    LanguageSubject subject(*exact, {all.end() - length, all.end()});
+    subject.change({o.changes.parse(), std::ssize(all) - length});
     const Walk walk(subject, {{.score = token}});
     Labels labels = labels_of(tokenizer, {all.end() - length, all.end()});
     if (index) name_atoms(labels, *index, model.config().family);
@@ -61,7 +64,6 @@ void run(const Options& o) {
   options.seed = o.seed;
   options.cache = !o.no_cache;
   options.changes = o.changes.parse();
-  require(!o.explain || options.changes.empty(), "--explain tells about the model as it is, without changes");
   require(!o.explain || o.prompt_tokens.empty(), "--explain needs a text: --prompt");
   if (!o.prompt_tokens.empty()) return run_tokens(o, *model, options);
   const auto tokenizer = tokenizer_of(o.model);

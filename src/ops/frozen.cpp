@@ -50,6 +50,22 @@ void mask(const Tensor& d_z, const Tensor& z, const Tensor& g) {
   });
 }
 
+void heed(Run& run, const Site& site, const Edit& edit, const Tensor& d_code, const Tensor& g) {
+  if (!edit) return;
+  const int64_t n = g.cols();
+  std::vector<double> rows(static_cast<std::size_t>(g.rows()));
+  visit_real(g.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T *slope = edit.slope.as<T>(), *constant = edit.constant.as<T>(), *d = d_code.as<T>();
+    T* to = g.as<T>();
+    for (int64_t i = 0; i < g.numel(); ++i) {
+      to[i] *= slope[i];
+      rows[static_cast<std::size_t>(i / n)] += double{re(d[i])} * double{re(constant[i])};
+    }
+  });
+  run.leave_constant({}, site.at("changed"), std::move(rows), true);
+}
+
 void grow(const GradTo& to, double factor, const Tensor& by) {
   if (!to) return;
   visit_real(by.dtype, [&](auto zero) {

@@ -18,6 +18,21 @@ void encode_ref(Device&, const IstaCall& c) {
   visit_ref(c.v.dtype, [&](auto zero) { ref::ista<decltype(zero)>(c); });
 }
 
+// A frozen run in double keeps every code, so its steps are products.
+void encode_frozen(Device& device, const IstaCall& c) {
+  const int64_t d = c.v.cols();
+  const double eta = *c.eta.as<double>();
+  const frozen::Block shift(device, {d}), r(device, c.v.shape);
+  for (int64_t j = 0; j < d; ++j) shift->as<double>()[j] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? j : 0];
+  Tensor z = c.v;
+  for (int s = 0; s < c.steps; ++s) {
+    const Tensor next = s + 1 == c.steps ? c.code : c.earlier[s];
+    gemm(device, {.a = z, .b = c.dict, .c = *r, .trans_b = true, .alpha = -1, .plus = c.v});
+    gemm(device, {.a = *r, .b = c.dict, .c = next, .alpha = eta, .bias = *shift, .plus = z, .relu = true});
+    z = next;
+  }
+}
+
 void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_t lo, int64_t hi) {
   const bool keep = !c.resids.empty();
   const int64_t d = c.v.cols();
@@ -170,7 +185,9 @@ void walk_frozen(Run& run, const IstaCall& c, const Site& site) {
   const GradTo d_v = run.grad_to(c.v);
   Tensor d_z = run.grad_of(c.code);
   for (int s = c.steps; s-- > 0;) {
-    frozen::mask(d_z, s + 1 == c.steps ? c.code : c.earlier[s], g);
+    const bool last = s + 1 == c.steps;
+    frozen::mask(d_z, !last ? c.earlier[s] : c.edit ? c.edit.before : c.code, g);
+    if (last) frozen::heed(run, site, c.edit, d_z, g);
     run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
     gemm(device, {.a = g, .b = c.dict, .c = t, .trans_b = true, .b_is_weight = true});
     frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, t);
@@ -186,16 +203,19 @@ void walk_frozen(Run& run, const IstaCall& c, const Site& site) {
 Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   check(v, args);
   Device& device = run.device();
-  IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}};
+  IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}, {}};
   c.code = c.residual ? run.make(v.shape) : c.y;
   if (run.wants(args.site, "pre")) c.pre = run.make(v.shape);
   const bool cpu = device.kind() != DeviceKind::ref;
   for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
   for (int s = 0; run.recording() && (cpu || run.frozen()) && s + 1 < c.steps; ++s)
     c.earlier.push_back(run.make(v.shape));
-  encode.on(device.kind())(device, c);
+  if (frozen::in_double(run) && !c.pre)
+    encode_frozen(device, c);
+  else
+    encode.on(device.kind())(device, c);
   if (c.pre) run.see(args.site, "pre", c.pre);
-  run.see(args.site, "code", c.code);
+  c.edit = run.see_inner(args.site, "code", c.code);
   if (c.residual) finish.on(device.kind())(device, c);
   const Cost cost = ista_cost(v.rows(), v.cols(), args.steps);
   if (run.frozen())

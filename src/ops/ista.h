@@ -34,6 +34,7 @@ struct IstaCall {
   int steps;
   Tensor code;                  // z_steps; y itself when there is no residual
   Tensor pre;                   // the last argument of relu, when a tap asks for it
+  Edit edit = {};               // of the code by a tap, while a frozen run records
   std::vector<Tensor> earlier;  // z_1 .. z_(steps-1), kept for the frozen rule and by the cpu kernel for its backward
   std::vector<Tensor> resids;   // r_1 .. r_steps, likewise
 };

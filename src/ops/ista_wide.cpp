@@ -22,6 +22,28 @@ void forward_ref(Device&, const IstaWideCall& c) {
   visit_ref(c.v.dtype, [&](auto zero) { ref::ista_wide<decltype(zero)>(c); });
 }
 
+// A frozen run in double keeps every code, so its steps are products.
+void forward_frozen(Device& device, const IstaWideCall& c) {
+  const int64_t m = c.dict.rows();
+  const double eta = *c.eta.as<double>();
+  const frozen::Block shift(device, {m}), r(device, c.v.shape);
+  for (int64_t i = 0; i < m; ++i) shift->as<double>()[i] = -eta * c.lambda.as<double>()[c.lambda.numel() > 1 ? i : 0];
+  for (int s = 0; s < c.steps; ++s) {
+    const Tensor z = s > 0 ? c.codes[s - 1] : Tensor{};
+    if (z) gemm(device, {.a = z, .b = c.dict, .c = *r, .alpha = -1, .plus = c.v});
+    gemm(device, {.a = z ? *r : c.v,
+                  .b = c.dict,
+                  .c = c.codes[s],
+                  .trans_b = true,
+                  .alpha = eta,
+                  .bias = *shift,
+                  .plus = z,
+                  .relu = true});
+  }
+  if (c.watch) c.watch();
+  gemm(device, {.a = c.codes.back(), .b = c.dict_out, .c = c.y, .plus = c.residual});
+}
+
 // Where the code after step s + 1 goes: into c.codes when it is kept, else into one half of the thread's own memory,
 // the other half holding the code before it. Never in place: the order of additions must not depend on who listens.
 Tensor code_rows(const IstaWideCall& c, int s, int64_t lo, int64_t hi, const ScratchMatrix& own) {
@@ -201,7 +223,9 @@ void walk_frozen(Run& run, const IstaWideCall& c, const Site& site) {
   Tensor d_z = frozen::read_through(run, c.codes.back(), d_y, c.dict_out, true);
   const GradTo d_v = run.grad_to(c.v);
   for (int s = c.steps; s-- > 0;) {
-    frozen::mask(d_z, c.codes[s], g);
+    const bool edited = c.edit && s + 1 == c.steps;
+    frozen::mask(d_z, edited ? c.edit.before : c.codes[s], g);
+    if (s + 1 == c.steps) frozen::heed(run, site, c.edit, d_z, g);
     run.leave_constant(c.lambda, site.at("lambda"), frozen::row_dots(g, c.lambda, -eta), true);
     gemm(device, {.a = g, .b = c.dict, .c = h, .b_is_weight = true});
     frozen::grow({d_v.to, d_v.add || s + 1 < c.steps}, eta, h);
@@ -235,6 +259,7 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
                  {},
                  {},
                  {},
+                 {},
                  {}};
   const bool code = run.wants(args.site, "code"), pre = run.wants(args.site, "pre");
   const bool first = c.steps > 1 && run.wants(args.site, "code0");
@@ -249,11 +274,14 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
     c.watch = [&] {
       if (first) run.see(args.site, "code0", c.codes[0]);
       if (pre) run.see(args.site, "pre", c.pre);
-      if (code) run.see(args.site, "code", c.codes.back());
+      if (code) c.edit = run.see_inner(args.site, "code", c.codes.back());
     };
     if (!c.codes.back()) c.codes.back() = run.make(wide);
   }
-  forward.on(device.kind())(run.device(), c);
+  if (frozen::in_double(run) && !c.pre)
+    forward_frozen(run.device(), c);
+  else
+    forward.on(device.kind())(run.device(), c);
   c.watch = nullptr;
   const Cost cost = ista_wide_cost(v.rows(), v.cols(), args.dict.rows(), args.steps);
   if (run.frozen())

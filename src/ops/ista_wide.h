@@ -41,6 +41,7 @@ struct IstaWideCall {
   Tensor pre;                   // the last argument of relu, when a tap asks for it
   std::vector<Tensor> codes;    // z_1 .. z_steps; an empty one is not kept
   std::vector<Tensor> resids;   // r_2 .. r_steps, kept by the cpu kernel for its backward
+  Edit edit = {};               // of the code by a tap, while a frozen run records
   std::function<void()> watch;  // called between the code and the read-out when a tap listens
 };
 struct IstaWideGrad {

@@ -53,6 +53,23 @@ void forward_ref(Device&, const MlpCall& c) {
   visit_ref(c.x.dtype, [&](auto zero) { ref::mlp<decltype(zero)>(c); });
 }
 
+// A frozen run in double keeps h and its gate.
+void forward_frozen(Device& device, const MlpCall& c) {
+  const bool relu = c.act == Activation::relu;
+  const Tensor pre = relu ? c.hidden : c.slope;
+  gemm(device, {.a = c.x, .b = c.w_in, .c = pre, .trans_b = true, .bias = c.b_in, .relu = relu});
+  parallel_for(relu ? 0 : pre.numel(), 1 << 12, [&](int64_t lo, int64_t hi) {
+    double *gate = c.slope.as<double>(), *h = c.hidden.as<double>();
+    for (int64_t i = lo; i < hi; ++i) {
+      const double a = gate[i];
+      gate[i] = ref::normal_below(a);
+      h[i] = a * gate[i];
+    }
+  });
+  if (c.watch) c.watch();
+  gemm(device, {.a = c.hidden, .b = c.w_out, .c = c.y, .trans_b = true, .bias = c.b_out, .plus = c.residual});
+}
+
 // h of the rows lo..hi, into c.hidden where kept, else into `own`.
 Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, int64_t lo, int64_t hi) {
   const Tensor hidden = c.hidden ? c.hidden.row_slice(lo, hi) : *own;
@@ -163,7 +180,7 @@ void walk_back(Run& run, const MlpCall& c) {
 }
 
 void apply_gate(const MlpCall& c, const Tensor& d_h) {
-  if (c.act == Activation::relu) return frozen::mask(d_h, c.hidden, d_h);
+  if (c.act == Activation::relu) return frozen::mask(d_h, c.edit ? c.edit.before : c.hidden, d_h);
   const auto times = [&](auto zero) {
     using T = decltype(zero);
     const T* gate = c.slope.as<T>();
@@ -184,6 +201,7 @@ void walk_frozen(Run& run, const MlpCall& c, const Site& site) {
   const Tensor g{block.as<void>(), {d_h.rows(), d_h.cols()}, d_h.dtype};
   frozen::grow({g, false}, 1, d_h);
   apply_gate(c, g);
+  frozen::heed(run, site, c.edit, d_h, g);
   if (c.b_in) run.leave_constant(c.b_in, site.at("b_in"), frozen::row_dots(g, c.b_in), true);
   if (const GradTo d_x = run.grad_to(c.x))
     gemm(run.device(), {.a = g, .b = c.w_in, .c = d_x.to, .add = d_x.add, .b_is_weight = true});
@@ -208,12 +226,16 @@ Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
             .hidden = {},
             .slope = {},
             .frozen = run.frozen(),
+            .edit = {},
             .watch = {}};
   const bool keep = run.recording() && (device.kind() != DeviceKind::ref || run.frozen());
   if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
   if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
-  if (run.wants(args.site, "hidden")) c.watch = [&] { run.see(args.site, "hidden", c.hidden); };
-  forward.on(device.kind())(device, c);
+  if (run.wants(args.site, "hidden")) c.watch = [&] { c.edit = run.see_inner(args.site, "hidden", c.hidden); };
+  if (frozen::in_double(run))
+    forward_frozen(device, c);
+  else
+    forward.on(device.kind())(device, c);
   c.watch = nullptr;
   const Cost cost = mlp_cost(x.rows(), x.cols(), m);
   if (run.frozen())

@@ -38,6 +38,7 @@ struct MlpCall {
   Tensor hidden;                // (rows, m) h, when it is kept
   Tensor slope;                 // (rows, m) act', kept by the cpu kernel for its backward (gelu only); frozen: the gate
   bool frozen = false;          // on ref too
+  Edit edit = {};               // of h by a tap, while a frozen run records
   std::function<void()> watch;  // called between h and the read-out when a tap listens
 };
 struct MlpGrad {

@@ -136,6 +136,28 @@ void Run::see(const Site& site, std::string_view name, const Tensor& value) {
   if (options_.tap->wants(at)) options_.tap->see(at, value);
 }
 
+Edit Run::see_inner(const Site& site, std::string_view name, const Tensor& value) {
+  const std::string at = site.at(name);
+  Edit edit;
+  if (!options_.tap || !options_.record || !options_.frozen || !options_.tap->edits(at)) {
+    see(site, name, value);
+    return edit;
+  }
+  edit = {make(value.shape), constant(value.shape, 1), constant(value.shape, 0)};
+  std::memcpy(edit.before.data, value.data, value.bytes());
+  for (const Tensor& t : {edit.slope, edit.constant, value}) options_.tap->edit(at, t);
+  const auto subtract = [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t i = 0; i < value.numel(); ++i) edit.slope.as<T>()[i] -= edit.constant.as<T>()[i];
+  };
+  if (value.dtype == Dtype::f32)
+    subtract(float{});
+  else
+    visit_ref(value.dtype, subtract);
+  if (options_.tap->wants(at)) options_.tap->see(at, value);
+  return edit;
+}
+
 Run::Slot& Run::slot(const Tensor& x) {
   require(x.id >= 0 && x.id < static_cast<int32_t>(slots_.size()), "[run] tensor {} has no gradient slot in this run",
           x.shape.str());

@@ -44,6 +44,13 @@ struct Constant {
   std::vector<double> rows;  // one number a row of the operator's output
 };
 
+/// What a tap did to a tensor inside an operator while a frozen run recorded: x <- slope o x + constant.
+struct Edit {
+  Tensor before;  // x
+  Tensor slope, constant;
+  explicit operator bool() const { return static_cast<bool>(before); }
+};
+
 /// What the record keeps of an operator call.
 struct Node {
   const char* op = "";  // "mssa"
@@ -109,6 +116,9 @@ class Run {
   bool wants(const Site& site, std::string_view name) const;
   /// Offers a tensor to the tap at `site`, to read or to edit.
   void see(const Site& site, std::string_view name, const Tensor& value);
+  /// The same for the inner tensor of an operator: a tap may edit it while a frozen run records, number by number and
+  /// by an affine rule, and the operator's frozen rule heeds what is returned.
+  Edit see_inner(const Site& site, std::string_view name, const Tensor& value);
 
   // ---- backward side, for operators ----
 

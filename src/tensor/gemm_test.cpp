@@ -77,6 +77,30 @@ INSTANTIATE_TEST_SUITE_P(All, GemmForms,
                                                           std::tuple(37, 61, 129), std::tuple(200, 33, 64)),
                                           testing::Range(0, 128), testing::Bool()));
 
+// Blocks, in their own order of work, leave the bits of the plain loop.
+TEST(Gemm, InDoubleIsThePlainLoopBitForBit) {
+  Device ref({.kind = DeviceKind::ref});
+  const int64_t m = 37, n = 61, k = 129;
+  const Pair a(m * k, 1), b(k * n, 2);
+  std::vector<double> c(m * n);
+  for (const int flags : {0, 1, 2, 3}) {
+    const bool ta = flags & 1, tb = flags & 2;
+    Pair x = a, y = b;
+    gemm(ref, {.a = x.on(DeviceKind::ref, ta ? Shape{k, m} : Shape{m, k}),
+               .b = y.on(DeviceKind::ref, tb ? Shape{n, k} : Shape{k, n}),
+               .c = {c.data(), {m, n}, Dtype::f64},
+               .trans_a = ta,
+               .trans_b = tb});
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        double sum = 0;
+        for (int64_t l = 0; l < k; ++l) sum += a.f64[ta ? l * m + i : i * k + l] * b.f64[tb ? j * k + l : l * n + j];
+        ASSERT_EQ(c[i * n + j], sum) << flags << " " << i << " " << j;
+      }
+    }
+  }
+}
+
 TEST(Gemm, RefusesShapesThatDoNotFit) {
   Device cpu;
   Pair a(6, 1), b(6, 2), c(4, 3);

@@ -32,8 +32,8 @@ TEST_F(Explanations, HoldUntilSomebodyChangesThem) {
   EXPECT_EQ(run_crate({"verify", file, model()}).code, 0);
   EXPECT_EQ(run_crate({"verify", file, model(), "--threads", "1"}).code, 0);
   json document = json::parse(read_file(file));
-  EXPECT_LT(document["metadata"]["crate"]["off"].get<double>(), 1e-6);
-  EXPECT_LT(document["metadata"]["crate"]["residual"].get<double>(), 1e-6);
+  EXPECT_LT(document["metadata"]["crate"]["residual"].get<double>(), 1e-12);
+  EXPECT_LT(document["metadata"]["crate"]["served"]["distance"].get<double>(), 1e-5);
   document["links"][0]["weight"] = document["links"][0]["weight"].get<double>() * 1.02 + 1e-3;
   write_file(file, document.dump());
   const Outcome changed = run_crate({"verify", file, model()});
@@ -70,6 +70,32 @@ TEST_F(Explanations, TargetsAreTokensOrUnits) {
   EXPECT_NE(two.err.find("one token"), std::string::npos) << two.err;
 }
 
+TEST_F(Explanations, OfChangedModelsAddUpToWhatTheChangedModelSays) {
+  const std::string file = home->at("changed.json");
+  const std::vector<std::string> changes = {"--ablate", "blocks.1.ista.code:0-40", "--set",
+                                            "blocks.0.ista.code:7@2=1.5"};
+  std::vector<std::string> args = {"explain", model(), "--prompt", "ROMEO: what", "-o", file};
+  args.insert(args.end(), changes.begin(), changes.end());
+  const Outcome told = run_crate(args);
+  ASSERT_EQ(told.code, 0) << told.err;
+  EXPECT_NE(told.out.find("changed: set blocks.0.ista.code:7@2=1.5"), std::string::npos) << told.out;
+  const json ours = json::parse(read_file(file))["metadata"]["crate"];
+  EXPECT_LT(ours["residual"].get<double>(), 1e-12);
+  EXPECT_EQ(ours["changes"].size(), 2U);
+  EXPECT_EQ(run_crate({"verify", file, model()}).code, 0);
+  // The next token that the changed model generates is the one explained.
+  args = {"generate", model(), "--prompt", "ROMEO: what", "-n", "1", "--greedy", "--json"};
+  args.insert(args.end(), changes.begin(), changes.end());
+  EXPECT_EQ(json::parse(run_crate(args).out)["tokens"][0], ours["target"]["score"]);
+  json document = json::parse(read_file(file));
+  document["metadata"]["crate"]["changes"].erase(1);
+  write_file(file, document.dump());
+  EXPECT_EQ(run_crate({"verify", file, model()}).code, 1);
+  const Outcome stream = run_crate({"explain", model(), "--prompt", "a", "--ablate", "blocks.0.z_mid:1"});
+  EXPECT_EQ(stream.code, 1);
+  EXPECT_NE(stream.err.find("change atoms"), std::string::npos) << stream.err;
+}
+
 TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
   const auto told = [](const std::vector<std::string>& more) {
     std::vector<std::string> args = {"generate", model(),    "--prompt",  "Now",   "-n",
@@ -82,6 +108,10 @@ TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
   const json cached = told({});
   ASSERT_EQ(cached.size(), 5U);
   EXPECT_EQ(cached, told({"--no-cache"}));
+  const json changed = told({"--scale", "blocks.0.ista.code:0-63=0.5"});
+  EXPECT_EQ(changed, told({"--scale", "blocks.0.ista.code:0-63=0.5", "--no-cache"}));
+  EXPECT_NE(cached, changed);
+  for (const json& e : changed) EXPECT_LT(e["residual"].get<double>(), 1e-12);
   EXPECT_EQ(cached[0]["tokens"].size(), 3U);
 }
 

@@ -139,6 +139,8 @@ std::vector<int32_t> AtomIndex::corpus_tokens(int64_t begin, int64_t length) {
 
 void AtomIndex::fill_tokens(AtomContext& c, std::span<const std::byte> values) {
   c.values = numbers_of<float>(values, database_.path());
+  require(c.begin >= 0 && c.begin <= int64_t{1} << 48, "{} is damaged: a context at token {}; build the index again",
+          database_.path(), c.begin);
   require(c.peak >= 0 && c.peak < static_cast<int64_t>(c.values.size()) && c.values.size() <= 4096,
           "{} is damaged: a context without its peak; build the index again", database_.path());
   if (!is_text()) return;
@@ -182,7 +184,8 @@ std::vector<AtomContext> AtomIndex::random_contexts(std::string_view site, int64
     const int64_t row = s.integer(3), length = s.integer(4);
     require(row >= 0 && length > 0 && length <= excerpt_tokens, "{} is damaged: a sample of {} tokens",
             database_.path(), length);
-    if (row + length > static_cast<int64_t>(all.size())) break;  // of an atom only the first of them are kept
+    if (length > static_cast<int64_t>(all.size()) || row > static_cast<int64_t>(all.size()) - length)
+      break;  // of an atom only the first of them are kept
     const auto some = std::span(all).subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(length));
     c.peak = std::max_element(some.begin(), some.end()) - some.begin();
     c.value = some[static_cast<std::size_t>(c.peak)];

@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "model/models.h"
+#include "work/explain/graph.h"
 #include "work/train/optimizer.h"
 
 namespace crate {
@@ -109,7 +110,27 @@ ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_o
   return result;
 }
 
+// One prediction as `crate explain` has it, in float64, from a model in memory.
+SpeedOf explain_speed(const ModelConfig& config, const BenchOptions& options) {
+  Device device({.kind = DeviceKind::ref});
+  LanguageModel model(device, config);
+  model.init(1);
+  const LanguageSubject subject(model, random_tokens(std::min(options.explain_tokens, config.context), config.vocab));
+  return speed(options.repeats, 1, [&] {
+    const Walk walk(subject, {{}});
+    const Explanation e = explain(walk, 0);
+    const GraphOptions graph;
+    graph_of(edges_among(walk, e, units_of(walk, e, options.explain_top)), graph.node_threshold, graph.edge_threshold);
+    return 0.0;
+  });
+}
+
 ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_options, const BenchOptions& options) {
+  ModelSpeed result;
+  if (options.explain_only) {
+    result.explain = explain_speed(config, options);
+    return result;
+  }
   Device device(device_options);
   LanguageModel model(device, config);
   model.init(1);
@@ -119,7 +140,6 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
   std::vector<int32_t> tokens = random_tokens(count, config.vocab), targets = random_tokens(count, config.vocab);
   const Shape shape{options.batch, config.context};
   const Tensor in{tokens.data(), shape, Dtype::i32}, out{targets.data(), shape, Dtype::i32};
-  ModelSpeed result;
   int64_t step = 0;
   result.train = speed(options.repeats, count, [&] {
     double flops = 0;
@@ -150,6 +170,7 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
     }
     return flops;
   });
+  result.explain = explain_speed(config, options);
   return result;
 }
 

@@ -1,5 +1,5 @@
-// bench: end-to-end speed of a model: a training step, a forward, a decoded token; for images, batches of several
-// sizes.
+// bench: end-to-end speed of a model: a training step, a forward, a decoded token, an explained one; for images,
+// batches of several sizes.
 #pragma once
 #include <cstdint>
 #include <utility>
@@ -14,6 +14,8 @@ struct BenchOptions {
   int64_t batch = 32;
   int repeats = 5;  // after one warm-up; medians count
   int64_t decode_tokens = 64;
+  int64_t explain_tokens = 128, explain_top = 500;
+  bool explain_only = false;
   bool train_only = false;  // leave out forward and decoding
 };
 
@@ -25,6 +27,7 @@ struct SpeedOf {
 
 struct ModelSpeed {
   SpeedOf train, forward, decode;
+  SpeedOf explain;  // one prediction: walk, cuts, effects among the top heads and atoms, graph; per_second of these
   double peak_memory_bytes = 0;  // of the device's pool in training
 };
 

@@ -14,18 +14,22 @@ constexpr std::size_t together = 16;  // units a run, one a row of its batch
 /// Sets one unit a row to zero; reads the targets' codes when the target is a unit.
 class Eraser final : public Tap {
  public:
-  Eraser(const Walk& walk, std::span<const Part> parts, const Unit& target)
-      : parts_(parts), config_(walk.subject().config()) {
+  Eraser(const Subject& network, std::span<const Part> parts, const Unit& target)
+      : parts_(parts), config_(network.config()), changes_(network.tap_for(nullptr)) {
     for (const Part& part : parts) sites_.push_back(site_of(part.unit));
     target_site_ = site_of(target);
   }
   bool wants(std::string_view site) override { return site == target_site_; }
-  bool edits(std::string_view site) override { return std::find(sites_.begin(), sites_.end(), site) != sites_.end(); }
+  bool edits(std::string_view site) override {
+    return changes_.edits(site) || std::find(sites_.begin(), sites_.end(), site) != sites_.end();
+  }
   void see(std::string_view, const Tensor& value) override {
     code.resize(static_cast<std::size_t>(value.numel()));
     read_numbers(value, 0, code);
+    positions = value.shape[1];
   }
   void edit(std::string_view site, const Tensor& value) override {
+    changes_.edit(site, value);
     const int64_t n = value.shape[1], width = value.cols();
     for (std::size_t row = 0; row < sites_.size(); ++row) {
       if (sites_[row] != site) continue;
@@ -38,6 +42,7 @@ class Eraser final : public Tap {
     }
   }
   std::vector<double> code;
+  int64_t positions = 0;
 
  private:
   std::string site_of(const Unit& u) const {
@@ -46,6 +51,7 @@ class Eraser final : public Tap {
   }
   std::span<const Part> parts_;
   const ModelConfig& config_;
+  InterventionTap changes_;
   std::vector<std::string> sites_;
   std::string target_site_;
 };
@@ -53,30 +59,32 @@ class Eraser final : public Tap {
 double target_in(const Explanation& e, const Tensor& scores, const Eraser& eraser, int64_t rows, int64_t row) {
   const Target& t = e.target;
   if (t.is_unit) {
-    const auto each = static_cast<int64_t>(eraser.code.size()) / rows, n = scores.shape[1];
+    const auto each = static_cast<int64_t>(eraser.code.size()) / rows, n = eraser.positions;
     return eraser.code[static_cast<std::size_t>(row * each + t.unit.position * (each / n) + t.unit.index)];
   }
-  const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, at = (row * n + t.position) * scores.cols();
-  const double value = number_at(scores, at + t.score);
-  return t.contrast < 0 ? value : value - number_at(scores, at + t.contrast);
+  return score_of(t, scores, row);
 }
 
 }  // namespace
 
-std::vector<Ablation> ablate(const Walk& walk, const Explanation& explanation, const std::vector<Part>& parts) {
+std::vector<Ablation> ablate(const Subject& network, const Explanation& explanation, const std::vector<Part>& parts) {
+  require(network.batch() == 1, "[explain] expected one row to run again, came {}", network.batch());
+  const auto values = [&](std::span<const Part> erased) {
+    const int64_t rows = std::max<int64_t>(1, std::ssize(erased));
+    const auto subject = network.repeated(0, rows);
+    Eraser eraser(network, erased, explanation.unit);
+    Run run(subject->device(), {.tap = &eraser});
+    const Tensor scores = subject->forward(run);
+    std::vector<double> out;
+    for (int64_t row = 0; row < rows; ++row) out.push_back(target_in(explanation, scores, eraser, rows, row));
+    return out;
+  };
+  const double before = values({})[0];
   std::vector<Ablation> out;
   for (std::size_t begin = 0; begin < parts.size(); begin += together) {
     const auto some = std::span(parts).subspan(begin, std::min(together, parts.size() - begin));
-    const auto rows = static_cast<int64_t>(some.size());
-    const auto subject = walk.subject().repeated(explanation.row, rows);
-    Eraser eraser(walk, some, explanation.unit);
-    Run run(subject->device(), {.tap = &eraser});
-    const Tensor scores = subject->forward(run);
-    for (int64_t row = 0; row < rows; ++row) {
-      const Part& part = some[static_cast<std::size_t>(row)];
-      const double now = target_in(explanation, scores, eraser, rows, row);
-      out.push_back({part.unit, -part.gives, now - explanation.value});
-    }
+    const std::vector<double> now = values(some);
+    for (std::size_t i = 0; i < some.size(); ++i) out.push_back({some[i].unit, -some[i].gives, now[i] - before});
   }
   return out;
 }

@@ -13,8 +13,8 @@ struct Ablation {
   double predicted = 0, actual = 0;  // change of the target
 };
 
-/// For heads and atoms.
-std::vector<Ablation> ablate(const Walk& walk, const Explanation& explanation, const std::vector<Part>& parts);
+/// For heads and atoms of an explanation, in `network`, whose only row is what was explained.
+std::vector<Ablation> ablate(const Subject& network, const Explanation& explanation, const std::vector<Part>& parts);
 
 struct Agreement {
   double correlation = 0;  // of predicted and actual changes; 0 when one of them does not vary

@@ -65,6 +65,15 @@ class EdgeFinder {
 
  private:
   enum class Stage : uint8_t { mid, post };
+  /// What the subject's changes make of a layer's codes: z <- slope z + constant, told by what becomes of 0 and of 1.
+  struct LayerChange {
+    std::vector<double> of_zero, of_one;
+    int64_t atoms;
+    std::size_t at(const Unit& u) const { return static_cast<std::size_t>(u.position * atoms + u.index); }
+    double constant(const Unit& u) const { return of_zero.empty() ? 0 : of_zero[at(u)]; }
+    double slope(const Unit& u) const { return of_zero.empty() ? 1 : of_one[at(u)] - of_zero[at(u)]; }
+  };
+  LayerChange change_of(int64_t layer) const;
   void index_units();
   void into_atoms(int64_t layer);
   void into_heads(int64_t layer);
@@ -153,9 +162,12 @@ void EdgeFinder::index_units() {
   for (int64_t layer = 0; layer < walk_.layers(); ++layer) {
     const Tensor& code = walk_.block(layer).code.value;
     auto& positions = active_.emplace_back(static_cast<std::size_t>(n_));
-    for (int64_t i = 0; i < n_ * m_; ++i) {
-      const double z = number_at(code, row_ * n_ * m_ + i);
-      if (z != 0) positions[static_cast<std::size_t>(i / m_)].push_back({i % m_, z});
+    for (int64_t i = 0; i < n_; ++i) {
+      const std::vector<double> z = numbers_of(code, (row_ * n_ + i) * m_, m_);
+      for (int64_t j = 0; j < m_; ++j) {
+        const double value = z[static_cast<std::size_t>(j)];
+        if (value != 0) positions[static_cast<std::size_t>(i)].push_back({j, value});
+      }
     }
   }
 }
@@ -176,6 +188,18 @@ Edges EdgeFinder::take() {
   }
   for (auto& edges : found_) out_.edges.insert(out_.edges.end(), edges.begin(), edges.end());
   return std::move(out_);
+}
+
+EdgeFinder::LayerChange EdgeFinder::change_of(int64_t layer) const {
+  InterventionTap tap = subject_.tap_for(nullptr);
+  const std::string site =
+      fmt::format("blocks.{}.{}", layer, is_white_box(subject_.config().family) ? "ista.code" : "mlp.hidden");
+  LayerChange out{{}, {}, m_};
+  if (!tap.edits(site)) return out;
+  out.of_zero.assign(static_cast<std::size_t>(n_ * m_), 0);
+  out.of_one.assign(static_cast<std::size_t>(n_ * m_), 1);
+  for (auto* numbers : {&out.of_zero, &out.of_one}) tap.edit(site, {numbers->data(), {1, n_, m_}, Dtype::f64});
+  return out;
 }
 
 /// Walks the atoms' codes back to the rows of the stream that they read, with the model's own second half.
@@ -204,10 +228,14 @@ void EdgeFinder::into_atoms(int64_t layer) {
   Readers readers{Matrix(device_, count, d_), {}};
   const Tensor d_rows = run.grad_of(rows);
   std::memcpy(readers.directions->data, d_rows.data, d_rows.bytes());
+  const LayerChange change = change_of(layer);
   for (int64_t r = 0; r < count; ++r) {
     const std::size_t to = atoms[static_cast<std::size_t>(r)];
-    readers.readings.push_back({to, r, out_.units[to].position, 1});
-    for (const Constant& c : run.constants()) out_.inflows[to].biases += c.rows[static_cast<std::size_t>(r)];
+    const Unit& u = out_.units[to];
+    const double slope = change.slope(u);
+    if (slope != 0) readers.readings.push_back({to, r, u.position, slope});
+    for (const Constant& c : run.constants()) out_.inflows[to].biases += slope * c.rows[static_cast<std::size_t>(r)];
+    out_.inflows[to].biases += change.constant(u);
   }
   descend(readers, layer, Stage::mid);
 }

@@ -43,6 +43,18 @@ Terms given(const Tensor& of, const Tensor& grad, int64_t row, int64_t batch) {
   return terms;
 }
 
+/// The `sorted_parts` that give most, the most first; equal ones in the order of units. The others stay as they come:
+/// there may be millions, and nobody reads them one by one.
+void put_most_first(std::vector<Part>& parts) {
+  const auto before = [](const Part& a, const Part& b) {
+    const double x = std::abs(a.gives), y = std::abs(b.gives);
+    return x != y ? x > y : a.unit < b.unit;
+  };
+  const auto end = parts.begin() + static_cast<std::ptrdiff_t>(std::min(parts.size(), sorted_parts));
+  if (end != parts.end()) std::nth_element(parts.begin(), end, parts.end(), before);
+  std::sort(parts.begin(), end, before);
+}
+
 class Explainer {
  public:
   Explainer(const Walk& walk, int64_t row) : walk_(walk), row_(row), batch_(walk.subject().batch()) {
@@ -68,9 +80,8 @@ class Explainer {
     for (int64_t i = 0; i < walk_.layers(); ++i) read_block(i);
     if (const Seen& last = walk_.head_in(); last.grad)
       add_cut("head.in", {}, given(last.value, last.grad, row_, batch_), biases_behind(walk_, row_, last, false));
-    const auto most = [](const Part& a, const Part& b) { return std::abs(a.gives) > std::abs(b.gives); };
-    std::stable_sort(out_.heads.begin(), out_.heads.end(), most);
-    std::stable_sort(out_.atoms.begin(), out_.atoms.end(), most);
+    put_most_first(out_.heads);
+    put_most_first(out_.atoms);
     return std::move(out_);
   }
 

@@ -34,13 +34,15 @@ struct Cut {
   double sum() const { return units + stream + biases; }
 };
 
+constexpr std::size_t sorted_parts = 1 << 16;
+
 struct Explanation {
   int64_t row = 0;  ///< of the walk's batch
   Target target;
   Unit unit;  ///< the target as a unit
   double value = 0, probability = 0;
   std::vector<double> tokens, positions;  ///< one a position
-  std::vector<Part> heads, atoms;         ///< all that give something, the most first
+  std::vector<Part> heads, atoms;         ///< all that give something, the most first up to sorted_parts
   std::vector<std::pair<std::string, double>> biases;
   std::vector<Cut> cuts;
   /// The largest of a cut: |sum - t| / |t|, and |sum - t| / sum of |terms|.

@@ -11,6 +11,7 @@
 #include "testing/models.h"
 #include "work/explain/edges.h"
 #include "work/explain/graph.h"
+#include "work/explain/served.h"
 
 namespace crate {
 namespace {
@@ -128,6 +129,40 @@ TEST_P(Explain, PrunedEffectsAreTheSameEffects) {
   EXPECT_TRUE(graph.keep.back());
   EXPECT_GT(graph.reached, 0);
   EXPECT_LE(graph.reached, 1 + 1e-12);
+}
+
+/// Atoms of block 0 and 1 that are active where the target looks, one a kind of change, and one position alone.
+AtomChanges changes_of(const Explanation& e, Family family) {
+  AtomChanges out;
+  constexpr std::pair<Change, double> kinds[] = {
+      {Change::scale, 0}, {Change::scale, 1.5}, {Change::set, 0.7}, {Change::add, 0.3}};
+  for (std::size_t i = 0; i < 8 && i < e.atoms.size(); ++i) {
+    const Unit& u = e.atoms[i].unit;
+    const std::string name = name_of(u, family);
+    const auto [change, value] = kinds[i % 4];
+    std::vector<IndexRange> positions;
+    if (i % 2 == 1) positions = {{u.position, u.position}};
+    out.list.push_back({name.substr(0, name.find(':')), {{u.index, u.index}}, positions, change, value});
+  }
+  return out;
+}
+
+TEST_P(Explain, ChangedAtomsAddUpAndReachTheServedValue) {
+  Bed bed(GetParam(), {.kind = DeviceKind::ref}, 1), serving(GetParam(), {.kind = DeviceKind::cpu}, 1);
+  LanguageSubject subject = bed.subject(), served = serving.subject();
+  const Target target{.score = 4, .contrast = 11};
+  const Walk before(subject, {target});
+  const AtomChanges changes = changes_of(explain(before, 0), bed.model.config().family);
+  for (LanguageSubject* s : {&subject, &served}) s->change(changes);
+  const Walk walk(subject, {target});
+  const Explanation e = explain(walk, 0);
+  EXPECT_GT(std::abs(e.value - before.value(0)), 1e-6);
+  expect_cuts_hold(e, 1e-12);
+  EXPECT_LE(edges_among(walk, e, units_of(walk, e, 1 << 20)).residual(), 1e-12);
+  const Served s = served_by(served, walk);
+  EXPECT_NEAR(s.value, e.value, 1e-5 * e.cuts.back().size);
+  EXPECT_LE(s.differ, s.entries / 100);
+  EXPECT_THROW(subject.change({{{"blocks.0.z_mid", {{0, 0}}, {}, Change::set, 1}}}), Error);
 }
 
 TEST_P(Explain, IsInvariantToBatchAndThreads) {

@@ -87,7 +87,8 @@ std::vector<Part> largest_parts(const Explanation& e, int64_t count) {
 }
 
 std::vector<Unit> units_of(const Walk& walk, const Explanation& explanation, int64_t top) {
-  require(top >= 0, "[explain] top must be at least 0, came {}", top);
+  require(top >= 0 && (top <= static_cast<int64_t>(sorted_parts) || explanation.atoms.size() <= sorted_parts),
+          "[explain] top must lie in 0..{}, came {}", sorted_parts, top);
   const std::vector<Part> parts = largest_parts(explanation, top);
   std::vector<Unit> units;
   for (const Part& p : parts) units.push_back(p.unit);
@@ -106,10 +107,16 @@ Graph graph_of(Edges edges, double node_threshold, double edge_threshold) {
     share[e] = std::abs(all[e].weight) / g.all.inflows[static_cast<std::size_t>(all[e].to)].size;
   g.influence = flow_down(g.all, share);
   for (std::size_t i = 0; i < g.all.units.size(); ++i) g.reached += is_source(g.all.units[i]) ? g.influence[i] : 0;
-  g.keep = keep_largest(g.influence, node_threshold, g.held);
-  for (std::size_t i = 0; i < g.keep.size(); ++i) g.keep[i] = g.keep[i] || is_source(g.all.units[i]);
-  g.keep.back() = 1;
-  g.held.back() = 0;
+  // The input and the target are always shown, so the threshold speaks of the heads and atoms between them: in a long
+  // text the input's share of all influence would leave none of these.
+  std::vector<double> inner = g.influence;
+  for (std::size_t i = 0; i < inner.size(); ++i) inner[i] = is_source(g.all.units[i]) ? 0 : inner[i];
+  g.keep = keep_largest(inner, node_threshold, g.held);
+  for (std::size_t i = 0; i < g.keep.size(); ++i) {
+    if (!is_source(g.all.units[i]) && i + 1 < g.keep.size()) continue;
+    g.keep[i] = 1;
+    g.held[i] = 0;
+  }
 
   std::vector<double> kept_size(g.keep.size());
   const auto kept = [&](const Edge& e) {

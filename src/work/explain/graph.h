@@ -12,7 +12,7 @@
 namespace crate {
 
 struct GraphOptions {
-  int64_t top = 500;  // heads and atoms considered: those that give most to the target
+  int64_t top = 500;  // heads and atoms considered: those that give most to the target; at most sorted_parts
   double node_threshold = 0.8, edge_threshold = 0.98;
 };
 

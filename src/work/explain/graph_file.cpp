@@ -141,6 +141,14 @@ GraphFile parse_graph_file(std::string_view text, const std::string& where) {
     file.target.is_unit = true;
     file.target_unit = target.in("unit").text();
   }
+  constexpr std::size_t most_changes = 4096;
+  const Reader changes = ours.in("changes");
+  const std::size_t count = changes.list().size();
+  require(count <= most_changes, "[explain] {}: {} changes, at most {} are read", where, count, most_changes);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Reader change = changes.at(i);
+    file.changes.push_back(parse_intervention(change_named(change.in("kind").text()), change.in("what").text()));
+  }
   file.options.top = ours.in("options").in("top").whole(1 << 20);
   file.options.node_threshold = metadata.in("node_threshold").number();
   file.options.edge_threshold = metadata.in("edge_threshold").number();

@@ -8,6 +8,7 @@
 
 #include "work/explain/graph.h"
 #include "work/image/image.h"
+#include "work/steer/intervention.h"
 
 namespace crate {
 
@@ -20,6 +21,7 @@ struct GraphFile {
   std::string image_name;
   Target target;
   std::string target_unit;  // the target when it is a unit, by name
+  std::vector<Intervention> changes;
   GraphOptions options;
 };
 

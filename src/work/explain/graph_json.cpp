@@ -160,6 +160,9 @@ class GraphWriter {
                        {"gives", e_.heads[i].gives},
                        {"from", sources_of(x_.walk, e_.row, e_.heads[i].unit)}});
     for (const auto& [bias, gives] : e_.biases) biases.push_back({{"name", bias}, {"gives", gives}});
+    json changes = json::array();
+    for (const Intervention& c : x_.walk.subject().changes().list)
+      changes.push_back({{"kind", name_of(c.change)}, {"what", to_text(c)}});
     return {{"format", 1},
             {"model",
              {{"name", provenance_.model},
@@ -171,6 +174,12 @@ class GraphWriter {
               {"heads", config_.heads},
               {"atoms", config_.n_atoms()}}},
             {"device", provenance_.device},
+            {"numbers", x_.walk.subject().device().real() == Dtype::f64 ? "float64" : "float32"},
+            {"served",
+             {{"value", x_.served.value},
+              {"distance", x_.served.distance(e_.value)},
+              {"active_sets", {{"entries", x_.served.entries}, {"differ", x_.served.differ}}}}},
+            {"changes", changes},
             {"input", input},
             {"target", target()},
             {"options", {{"top", x_.options.top}}},

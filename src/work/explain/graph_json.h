@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "work/explain/graph.h"
+#include "work/explain/served.h"
 
 namespace crate {
 
@@ -16,7 +17,7 @@ struct Provenance {
   std::string model;         // its name
   std::string weights_hash;  // SHA-256 of model.safetensors
   std::string config_hash;   // and of config.json
-  std::string device;        // that computed: cpu or ref
+  std::string device;        // that serves: cpu or ref
 };
 
 /// How inputs and scores are written for people.
@@ -32,6 +33,7 @@ struct Explained {
   const Walk& walk;
   const Explanation& explanation;
   const Graph& graph;
+  const Served& served;
   GraphOptions options;
 };
 

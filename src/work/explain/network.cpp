@@ -7,7 +7,8 @@
 
 namespace crate {
 
-Network::Network(const Subject& subject) : heads_(subject.config().heads), exclusive_(subject.config().exclusive) {
+Network::Network(const Subject& subject)
+    : heads_(subject.config().heads), exclusive_(is_white_box(subject.config().family) && subject.config().exclusive) {
   const ModelConfig& c = subject.config();
   const bool white = is_white_box(c.family);
   const int64_t width = c.attention_width();

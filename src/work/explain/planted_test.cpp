@@ -119,7 +119,7 @@ TEST(Planted, AKeyValueLookupIsOneUnit) {
     EXPECT_NEAR(share_of(e, 2), 1, 1e-12);
     EXPECT_EQ(kept_units(graph, UnitKind::atom), (std::vector<Unit>{{UnitKind::atom, 0, 2, 3}}));
     // Without it the value is gone, as predicted: in the white box the whole stream is this atom.
-    const auto ablated = ablate(p.walk(), e, {e.atoms[0]});
+    const auto ablated = ablate(p.walk().subject(), e, {e.atoms[0]});
     EXPECT_LT(ablated[0].actual, 0.9 * ablated[0].predicted);
   }
 }

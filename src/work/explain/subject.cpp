@@ -2,6 +2,21 @@
 
 namespace crate {
 
+void Subject::change(AtomChanges changes) {
+  for (const Intervention& c : changes.list) {
+    const bool atoms = c.site.ends_with(".ista.code") || c.site.ends_with(".mlp.hidden");
+    require(atoms, "[explain] explanations change atoms, blocks.i.{}, not {}",
+            is_white_box(config().family) ? "ista.code" : "mlp.hidden", c.site);
+  }
+  changes_ = std::move(changes);
+}
+
+InterventionTap Subject::tap_for(Tap* listener) const {
+  InterventionTap tap(changes_.list, config(), listener);
+  tap.begin_at(changes_.first);
+  return tap;
+}
+
 LanguageSubject::LanguageSubject(LanguageModel& model, std::vector<int32_t> tokens, int64_t batch)
     : model_(model), tokens_(std::move(tokens)), batch_(batch) {
   require(batch_ >= 1 && !tokens_.empty() && static_cast<int64_t>(tokens_.size()) % batch_ == 0,
@@ -17,7 +32,9 @@ std::unique_ptr<Subject> LanguageSubject::repeated(int64_t row, int64_t count) c
   const auto begin = tokens_.begin() + row * n;
   std::vector<int32_t> again;
   for (int64_t i = 0; i < count; ++i) again.insert(again.end(), begin, begin + n);
-  return std::make_unique<LanguageSubject>(model_, std::move(again), count);
+  auto out = std::make_unique<LanguageSubject>(model_, std::move(again), count);
+  out->change(changes());
+  return out;
 }
 
 std::vector<Source> LanguageSubject::sources(int64_t row, const Tensor& /*patches*/) const {
@@ -51,7 +68,9 @@ std::unique_ptr<Subject> ImageSubject::repeated(int64_t row, int64_t count) cons
   const auto begin = pixels_.begin() + row * each;
   std::vector<float> again;
   for (int64_t i = 0; i < count; ++i) again.insert(again.end(), begin, begin + each);
-  return std::make_unique<ImageSubject>(model_, std::move(again), Shape{count, shape_[1], shape_[2], shape_[3]});
+  auto out = std::make_unique<ImageSubject>(model_, std::move(again), Shape{count, shape_[1], shape_[2], shape_[3]});
+  out->change(changes());
+  return out;
 }
 
 std::vector<Source> ImageSubject::sources(int64_t row, const Tensor& patches) const {

@@ -1,5 +1,5 @@
-// subject: what is explained: a model on one batch of inputs. Explanations need no more of it than this, so the same
-// code serves every modality.
+// subject: what is explained: a model on one batch of inputs, with or without changes of its atoms. Explanations need
+// no more of it than this, so the same code serves every modality.
 #pragma once
 #include <memory>
 #include <vector>
@@ -7,6 +7,7 @@
 #include "model/language_model.h"
 #include "model/vision_model.h"
 #include "work/explain/units.h"
+#include "work/steer/intervention.h"
 
 namespace crate {
 
@@ -15,6 +16,12 @@ struct Source {
   UnitKind kind;  // token or position
   int64_t position, index;
   Tensor embedding;  // (1, d)
+};
+
+/// Atoms that are changed while the subject runs; `first` is the place of its first token in its text.
+struct AtomChanges {
+  std::vector<Intervention> list;
+  int64_t first = 0;
 };
 
 class Subject {
@@ -32,6 +39,15 @@ class Subject {
   /// The scores that a target names: (b, n, V), or (b, classes).
   virtual Tensor forward(Run& run) const = 0;
   virtual const Blocks& blocks() const = 0;
+
+  const AtomChanges& changes() const { return changes_; }
+  /// Throws Error unless every site is that of a block's atoms.
+  void change(AtomChanges changes);
+  /// Passes the run on to `listener`, with the changes made.
+  InterventionTap tap_for(Tap* listener) const;
+
+ private:
+  AtomChanges changes_;
 };
 
 /// A language model, which must outlive it, on tokens (b, n).

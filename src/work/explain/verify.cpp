@@ -45,6 +45,7 @@ class Comparison {
 
   void compare(const json& recorded, const json& computed, const std::string& path, double scale) {
     if (not_compared.contains(path)) return;
+    if (path == "document.metadata.crate.served") return compare_served(recorded, computed);
     if (computed.is_number() && recorded.is_number()) return compare_number(recorded, computed, path, scale);
     if (recorded.type() != computed.type())
       return differ(fmt::format("{}: {}, not {}", path, kind(recorded), kind(computed)));
@@ -93,6 +94,25 @@ class Comparison {
         compare(recorded[key], value, at, key == "gives" || key == "position_gives" ? scale_ : scale);
     }
   }
+
+  /// The serving forward: its value and distance by their own tolerance; how many entries differ depends on the
+  /// machine's rounding and is told, not compared.
+  void compare_served(const json& recorded, const json& computed) {
+    const std::string path = "document.metadata.crate.served";
+    for (const char* key : {"value", "distance", "active_sets"}) {
+      if (!recorded.is_object() || !recorded.contains(key)) return differ(path + ": " + key + " missing");
+    }
+    const Tolerance own = tolerance_;
+    tolerance_.of_scale = std::max(own.of_scale, own.of_served);
+    for (const char* key : {"value", "distance"})
+      compare(recorded[key], computed[key], path + "." + key, scale_of(key));
+    tolerance_ = own;
+    const json &a = recorded["active_sets"], &b = computed["active_sets"];
+    compare(a.is_object() && a.contains("entries") ? a["entries"] : json(), b["entries"], path + ".active_sets.entries",
+            0);
+    if (recorded.size() != computed.size()) differ(path + ": not what an explanation has");
+  }
+  double scale_of(std::string_view key) const { return key == "value" ? scale_ : 1; }
 
   double inflow_of(const json& id) const {
     const auto it = inflow_.find(id.get<std::string>());

@@ -8,8 +8,9 @@
 namespace crate {
 
 struct Tolerance {
-  double relative;  // of the number itself
-  double of_scale;  // of the largest contribution
+  double relative;       // of the number itself
+  double of_scale;       // of the largest contribution
+  double of_served = 0;  // of the target, for what the serving forward computed: machines round it differently
 };
 
 struct Verification {

@@ -14,7 +14,8 @@ namespace {
 using nlohmann::json;
 
 json document_of(LanguageModel& model, const std::vector<int32_t>& tokens, const Target& target) {
-  const LanguageSubject subject(model, tokens);
+  LanguageSubject subject(model, tokens);
+  subject.change({{parse_intervention(Change::add, "blocks.0.ista.code:1@2=0.5")}});
   const Walk walk(subject, {target});
   const Explanation e = explain(walk, 0);
   const Graph graph = graph_of(edges_among(walk, e, units_of(walk, e, 60)), 0.8, 0.98);
@@ -22,8 +23,8 @@ json document_of(LanguageModel& model, const std::vector<int32_t>& tokens, const
   for (const int32_t t : tokens) labels.inputs.push_back(fmt::format("t{}", t));
   labels.prompt = "t";
   labels.score = [](int64_t t) { return fmt::format("t{}", t); };
-  return to_json({walk, e, graph, {.top = 60}}, {"m", std::string(64, 'a'), std::string(64, 'b'), "cpu"}, labels,
-                 {{"tokens", tokens}});
+  return to_json({walk, e, graph, served_by(subject, walk), {.top = 60}},
+                 {"m", std::string(64, 'a'), std::string(64, 'b'), "cpu"}, labels, {{"tokens", tokens}});
 }
 
 class Recorded : public testing::Test {
@@ -35,7 +36,7 @@ class Recorded : public testing::Test {
   Device device;
   LanguageModel model;
   json document;
-  static constexpr Tolerance tolerance{1e-4, 2e-6};
+  static constexpr Tolerance tolerance{1e-4, 2e-6, 1e-4};
 };
 
 TEST_F(Recorded, ReadsBackAndHolds) {
@@ -43,6 +44,8 @@ TEST_F(Recorded, ReadsBackAndHolds) {
   EXPECT_EQ(file.tokens, (std::vector<int32_t>{3, 1, 4, 1, 5, 9}));
   EXPECT_EQ(file.target.score, 7);
   EXPECT_EQ(file.target.contrast, 2);
+  ASSERT_EQ(file.changes.size(), 1U);
+  EXPECT_EQ(to_text(file.changes[0]), "blocks.0.ista.code:1@2=0.5");
   const json again = document_of(model, file.tokens, file.target);
   const Verification v = compare_graphs(file.document, again, tolerance);
   EXPECT_TRUE(v.differences.empty()) << v.differences[0];
@@ -56,7 +59,8 @@ TEST_F(Recorded, AnyChangeIsFound) {
   int changed = 0;
   for (const auto& [path, value] : flat.items()) {
     const bool told = path.starts_with("/qParams") || path.starts_with("/metadata/info") || path == "/metadata/slug" ||
-                      path == "/metadata/scan" || path == "/metadata/crate/model/name";
+                      path == "/metadata/scan" || path == "/metadata/crate/model/name" ||
+                      path == "/metadata/crate/served/active_sets/differ";
     if (told || !(value.is_number() || value.is_string()) || ++changed % 7 != 0) continue;
     if (path.ends_with("clerp")) continue;
     json other = document;
@@ -107,6 +111,9 @@ TEST_F(Recorded, WhatIsNoExplanationIsRefused) {
   refused(changed("/metadata/crate/input/tokens", json::array()));
   refused(changed("/metadata/crate/target/score", "7"));
   refused(changed("/metadata/crate/options/top", -1));
+  refused(changed("/metadata/crate/changes", 1));
+  refused(changed("/metadata/crate/changes/0/kind", "remove"));
+  refused(changed("/metadata/crate/changes/0/what", "blocks.0.ista.code:1"));
   refused(changed("/metadata/node_threshold", "much"));
   refused(changed("/nodes/0/node_id", 5));
   refused(changed("/links/0/weight", nullptr));

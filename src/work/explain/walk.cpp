@@ -67,12 +67,19 @@ void add_number(const Tensor& t, int64_t i, double by) {
 
 }  // namespace
 
+double score_of(const Target& t, const Tensor& scores, int64_t row) {
+  const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, at = (row * n + t.position) * scores.cols();
+  const double value = number_at(scores, at + t.score);
+  return t.contrast < 0 ? value : value - number_at(scores, at + t.contrast);
+}
+
 Walk::Walk(const Subject& subject, std::vector<Target> targets)
     : subject_(subject),
       targets_(std::move(targets)),
       blocks_(static_cast<std::size_t>(subject.config().layers)),
       listener_(std::make_unique<Listener>(blocks_, head_in_, patches_)),
-      run_(subject.device(), {.record = true, .frozen = true, .tap = listener_.get()}) {
+      tap_(subject.tap_for(listener_.get())),
+      run_(subject.device(), {.record = true, .frozen = true, .tap = &tap_}) {
   require(static_cast<int64_t>(targets_.size()) == subject.batch(), "[explain] {} rows need {} targets, came {}",
           subject.batch(), subject.batch(), targets_.size());
   listener_->listen_to(run_);
@@ -101,8 +108,7 @@ void Walk::aim(const Tensor& scores) {
     double total = 0;
     for (const double s : all) total += std::exp(s - *best);
     probabilities_.push_back(std::exp(all[static_cast<std::size_t>(t.score)] - *best) / total);
-    double value = all[static_cast<std::size_t>(t.score)];
-    if (t.contrast >= 0) value -= all[static_cast<std::size_t>(t.contrast)];
+    double value = score_of(t, scores, static_cast<int64_t>(row));
     if (t.is_unit) {
       const Unit& u = t.unit;
       require(u.kind == UnitKind::atom && u.layer >= 0 && u.layer < layers(), "[explain] only atoms can be targets");

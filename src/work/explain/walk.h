@@ -31,6 +31,9 @@ struct BlockSeen {
   Seen z_pre, coords, pattern, heads, z_mid, code, z_post;
 };
 
+/// The score, or the difference of scores, that a target names: in row `row` of what Subject::forward gave.
+double score_of(const Target& target, const Tensor& scores, int64_t row);
+
 class Walk {
  public:
   /// One target a row of the batch. Unset scores of the targets become the highest.
@@ -66,6 +69,7 @@ class Walk {
   std::vector<BlockSeen> blocks_;
   Seen head_in_, patches_;
   std::unique_ptr<Listener> listener_;
+  InterventionTap tap_;
   Run run_;
 };
 

@@ -239,7 +239,7 @@ class Page {
     return fmt::format("<div class=\"{}\"><dt>{}</dt><dd>{}</dd></div>", mark, name, value);
   }
 
-  // Residuals above what single precision gives by itself are marked.
+  // Residuals above 1e-6 are marked.
   std::string facts() const {
     std::string out;
     const double value = number_of(target(), "value"), sum = first_sum();
@@ -247,10 +247,12 @@ class Page {
     if (std::isfinite(value)) out += fact("the model's score of the target", number_text(value, 6));
     if (std::isfinite(sum)) out += fact("sum of all contributions", number_text(sum, 6));
     if (std::isfinite(residual))
-      out += fact("relative residual", number_text(residual, 2), std::abs(residual) <= 1e-5 ? "good" : "bad");
+      out += fact("relative residual", number_text(residual, 2), std::abs(residual) <= 1e-6 ? "good" : "bad");
     if (std::isfinite(off))
       out +=
           fact("the same, against the size of the terms", number_text(off, 2), std::abs(off) <= 1e-6 ? "good" : "bad");
+    if (crate_.contains("served") && crate_["served"].is_object())
+      out += fact("the float32 forward that serves is off by", number_text(number_of(crate_["served"], "distance"), 2));
     const auto errors = std::count_if(rows_.begin(), rows_.end(), [](const Row& r) { return r.kind == "error"; });
     double mass = 0;
     for (const Row& r : rows_)
@@ -263,8 +265,15 @@ class Page {
 
   std::string meaning() const {
     std::string out;
+    if (crate_.contains("changes") && crate_["changes"].is_array()) {
+      for (const auto& change : crate_["changes"])
+        out += fmt::format("<p><strong>Changed.</strong> {} <code>{}</code></p>", html_text(text_of(change, "kind")),
+                           html_text(text_of(change, "what")));
+    }
     const std::string unit = text_of(crate_, "meaning");
-    if (!unit.empty()) out += fmt::format("<p><strong>What a unit is here.</strong> {}.</p>", html_text(unit));
+    if (!unit.empty())
+      out += fmt::format("<p><strong>What a unit is here.</strong> {}{}</p>", html_text(unit),
+                         unit.ends_with('.') ? "" : ".");
     return out;
   }
 

@@ -1,4 +1,5 @@
-// How true explanations are to the model: the margin between the two likeliest next tokens of held-out prompts, explained.
+// How true explanations are to the model: the margin between the two likeliest next tokens of held-out prompts,
+// explained.
 //
 // Writers of the final stream are the parts whose sum it is at the last position: with a stream that runs past every
 // block the embedding, all heads and all units; where each block renews the stream, the units of the last block alone.
@@ -42,7 +43,8 @@ void add_units(LanguageModel& model, int64_t layer, const BlockSeen& block, cons
   for (std::size_t a = 0; a < code.size(); ++a) {
     if (code[a] == 0) continue;
     axis[a] = 1;
-    to.push_back(code[a] * (model.config().family == Family::crate_gpt ? scaled[a] : dot(scaled, written_by(model, layer, axis))));
+    to.push_back(code[a] * (model.config().family == Family::crate_gpt ? scaled[a]
+                                                                       : dot(scaled, written_by(model, layer, axis))));
     axis[a] = 0;
   }
 }
@@ -51,7 +53,8 @@ void add_heads(LanguageModel& model, int64_t layer, const BlockSeen& block, cons
                std::vector<double>& to) {
   const ModelConfig& c = model.config();
   const std::string name = fmt::format("blocks.{}.{}.w", layer, is_white_box(c.family) ? "mssa" : "mha");
-  const std::vector<double> w = numbers_of(model.store().at(name).value, 0, c.dim * c.dim), o = last_row(block.heads.value);
+  const std::vector<double> w = numbers_of(model.store().at(name).value, 0, c.dim * c.dim),
+                            o = last_row(block.heads.value);
   const std::vector<double> scaled = through_scale(model, fmt::format("blocks.{}.gamma1", layer), r);
   for (int64_t h = 0; h < c.heads; ++h) {
     double sum = 0;
@@ -82,7 +85,8 @@ std::vector<int64_t> two_likeliest(LanguageModel& model, std::vector<int32_t> to
   const std::vector<double> logits = last_row(model.logits(run, {tokens.data(), {1, n}, Dtype::i32}));
   std::vector<int64_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + 2, order.end(), [&](int64_t a, int64_t b) { return logits[z(a)] > logits[z(b)]; });
+  std::partial_sort(order.begin(), order.begin() + 2, order.end(),
+                    [&](int64_t a, int64_t b) { return logits[z(a)] > logits[z(b)]; });
   return {order[0], order[1]};
 }
 
@@ -91,7 +95,8 @@ std::vector<Part> some_units(const Explanation& e, std::size_t each, uint64_t se
   std::vector<Part> out(e.atoms.begin(), e.atoms.begin() + static_cast<std::ptrdiff_t>(std::min(each, e.atoms.size())));
   if (e.atoms.size() <= 2 * each) return e.atoms;
   const Rng rng(seed, Stream::sample);
-  for (std::size_t i = 0; i < each; ++i) out.push_back(e.atoms[each + rng.below(e.atoms.size() - each, 31, prompt * each + i)]);
+  for (std::size_t i = 0; i < each; ++i)
+    out.push_back(e.atoms[each + rng.below(e.atoms.size() - each, 31, prompt * each + i)]);
   return out;
 }
 
@@ -127,8 +132,9 @@ void measure_faithfulness(ReportCard& card, int m, Variant v, LanguageModel& mod
     residual.push_back(e.residual());
     const std::vector<double> parts = writers(model, walk);
     constexpr double shares[] = {0.5, 0.9, 0.99};
-    for (std::size_t q = 0; q < 3; ++q) needed[q].push_back(static_cast<double>(writers_needed(parts, walk.value(0), shares[q])));
-    agreement.push_back(agreement_of(ablate(walk, e, some_units(e, 8, options.seed, p))).correlation);
+    for (std::size_t q = 0; q < 3; ++q)
+      needed[q].push_back(static_cast<double>(writers_needed(parts, walk.value(0), shares[q])));
+    agreement.push_back(agreement_of(ablate(subject, e, some_units(e, 8, options.seed, p))).correlation);
   }
   card.add("faith.residual", m, v, std::move(residual));
   card.add("faith.units50", m, v, std::move(needed[0]));

@@ -84,6 +84,25 @@ template <class T> void apply(const Intervention& c, int64_t first, const Tensor
 
 }  // namespace
 
+const char* name_of(Change change) {
+  switch (change) {
+    case Change::scale:
+      return "scale";
+    case Change::set:
+      return "set";
+    case Change::add:
+      return "add";
+  }
+  return "";
+}
+
+Change change_named(std::string_view name) {
+  for (const Change change : {Change::scale, Change::set, Change::add}) {
+    if (name == name_of(change)) return change;
+  }
+  fail("'{}' is no change of an atom; there are scale, set and add", name);
+}
+
 std::vector<IndexRange> parse_ranges(std::string_view text, std::string_view where) {
   std::vector<IndexRange> out;
   for (std::size_t begin = 0; begin <= text.size();) {

@@ -24,6 +24,10 @@ namespace crate {
 /// x <- value * x, x <- value, x <- x + value. To ablate is to scale by 0.
 enum class Change : uint8_t { scale, set, add };
 
+const char* name_of(Change change);
+/// Throws Error when the text names none.
+Change change_named(std::string_view name);
+
 /// from .. to, both included.
 struct IndexRange {
   int64_t from = 0, to = 0;
