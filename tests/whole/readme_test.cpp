@@ -33,6 +33,8 @@ std::string smaller(const std::string& command) {
   if (command.find("synthetic:") != std::string::npos) return "";
   if (command.find(" eval ") != std::string::npos) return " --max-tokens 2000";
   if (command.find(" generate ") != std::string::npos) return " -n 5";
+  if (command.find(" --online ") != std::string::npos)
+    return " --set dim=16 --set heads=2 --set layers=1 --set batch=2";
   if (command.find(" bench ") != std::string::npos) return " --size tiny --batch 1 --repeats 1";
   return "";
 }

@@ -65,7 +65,9 @@ void Lockstep::encode(const IntegerModel& model, int64_t a, int64_t b, BitEncode
 void Lockstep::together(const IntegerModel& model, int64_t i) {
   const auto count = static_cast<int64_t>(pieces_.size());
   logits_.resize(static_cast<std::size_t>(count * model.vocab()));
-  const int64_t groups = std::min<int64_t>(thread_count(), count);
+  // Threads meet after every byte: fewer rows than this are not worth a meeting.
+  constexpr int64_t rows_of_a_thread = 8;
+  const int64_t groups = std::clamp<int64_t>(count / rows_of_a_thread, 1, thread_count());
   parallel_chunks(groups, 1, [&](int64_t group, int64_t, int64_t) {
     const int64_t lo = piece_begin(count, group, groups), hi = piece_begin(count, group + 1, groups);
     std::vector<IntegerModel::Row> rows;
