@@ -62,30 +62,35 @@ int64_t size_of_file(const std::string& path) {
   return path != "-" && fs::is_regular_file(path) ? static_cast<int64_t>(fs::file_size(path)) : 0;
 }
 
+double bits_a_byte(int64_t archive, int64_t raw) {
+  return raw > 0 ? 8.0 * static_cast<double>(archive) / static_cast<double>(raw) : 0;
+}
+
 // Shows speed and ratio; on standard error's terminal only when standard output carries the data.
 class Meter {
  public:
   explicit Meter(int64_t total) : total_(total) {}
   void show(const CompressProgress& p) {
+    if (p.coded != coded_) {  // a segment is complete: only then archive and text are of the same length
+      coded_ = p.coded;
+      ratio_ = fmt::format("  {}B of archive, {:.3f} bits a byte", short_number(static_cast<double>(p.coded)),
+                           bits_a_byte(p.coded, p.raw));
+    }
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     const double part = total_ > 0 ? static_cast<double>(p.raw) / static_cast<double>(total_) : 0;
-    line_.show(
-        fmt::format("[{}] {}B  {:.3f} MB/s{}", bar(std::min(1.0, part), 20), short_number(static_cast<double>(p.raw)),
-                    static_cast<double>(p.raw) / 1e6 / seconds,
-                    p.coded > 0 ? fmt::format("  {}B of archive", short_number(static_cast<double>(p.coded))) : ""));
+    line_.show(fmt::format("[{}] {}B  {:.3f} MB/s{}", bar(std::min(1.0, part), 20),
+                           short_number(static_cast<double>(p.raw)), static_cast<double>(p.raw) / 1e6 / seconds,
+                           ratio_));
   }
   void clear() { line_.clear(); }
 
  private:
   using Clock = std::chrono::steady_clock;
-  int64_t total_;
+  int64_t total_, coded_ = 0;
+  std::string ratio_;
   Progress line_;
   Clock::time_point start_ = Clock::now();
 };
-
-double bits_a_byte(int64_t archive, int64_t raw) {
-  return raw > 0 ? 8.0 * static_cast<double>(archive) / static_cast<double>(raw) : 0;
-}
 
 struct Compressing : Common {
   std::vector<std::string> files;
