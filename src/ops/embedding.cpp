@@ -2,20 +2,10 @@
 
 #include "base/parallel.h"
 #include "ops/frozen.h"
-#include "tensor/vector.h"
+#include "ops/rows.h"
 
 namespace crate {
 namespace {
-
-CRATE_CLONES void add_row(const float* a, const float* b, float* sum, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) sum[j] = a[j] + b[j];
-}
-
-CRATE_CLONES void grow(float* sum, const float* by, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) sum[j] += by[j];
-}
 
 void forward_ref(Device&, const EmbeddingCall& c) {
   visit_ref(c.y.dtype, [&](auto zero) { ref::embedding<decltype(zero)>(c); });

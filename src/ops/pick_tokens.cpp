@@ -1,15 +1,10 @@
 #include "ops/pick_tokens.h"
 
 #include "base/parallel.h"
-#include "tensor/vector.h"
+#include "ops/rows.h"
 
 namespace crate {
 namespace {
-
-CRATE_CLONES void grow(float* sum, const float* by, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) sum[j] += by[j];
-}
 
 void forward_ref(Device&, const PickCall& c) {
   visit_ref(c.y.dtype, [&](auto zero) { ref::pick_tokens<decltype(zero)>(c); });

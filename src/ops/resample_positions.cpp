@@ -1,15 +1,10 @@
 #include "ops/resample_positions.h"
 
 #include "base/parallel.h"
-#include "tensor/vector.h"
+#include "ops/rows.h"
 
 namespace crate {
 namespace {
-
-CRATE_CLONES void grow(float* sum, float factor, const float* by, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) sum[j] += factor * by[j];
-}
 
 double cubic(double x) {
   constexpr double a = -0.75;

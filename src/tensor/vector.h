@@ -6,7 +6,9 @@
 #include <cstdint>
 
 // A function so marked is compiled several times; the loader takes the best one for the machine. What it calls in its
-// loops must be inlined into it. Not under clang's thread sanitizer: there the loader's choice runs before its runtime.
+// loops must be inlined into it. Clang makes its chooser a name for all files, even in an unnamed namespace: no two
+// such functions have both name and parameters in common. Not under clang's thread sanitizer: there the loader's choice
+// runs before its runtime.
 #if defined(__x86_64__) && !defined(CRATE_TSAN)
 #define CRATE_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
