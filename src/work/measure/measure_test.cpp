@@ -114,7 +114,7 @@ TEST_P(Measured, RatesAreThoseOfTheAuthorsHookAndOfTheStream) {
   const int64_t n = config.context, d = config.dim;
   for (int64_t i = 0; i < config.layers; ++i) {
     const LayerMeasure& layer = m.layers[static_cast<std::size_t>(i)];
-    Spread rate, nonzero;
+    Spread rate;
     for (int64_t s = 0; s < 3; ++s) rate.add(rate_of({&at(i, "z_mid")[s * n * d], n, d, d}, 0.02, false));
     EXPECT_NEAR(layer.mid.rate.mean(), rate.mean(), 1e-10);
     EXPECT_NEAR(layer.mid.rate.deviation(), rate.deviation(), 1e-9);
