@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <deque>
+#include <filesystem>
 #include <set>
 
 #include "base/error.h"
@@ -70,16 +71,34 @@ void fill_parameters(Model& model, const ArrayMap& arrays, const std::string& wh
   model.store().values_changed();
 }
 
+namespace {
+
+// A commit counts from the moment its mark is renamed and then renames each NAME.new to NAME: what a reader found under
+// the first name in between is gone when it opens it.
+bool is_gone(const std::string& path) { return !path.empty() && !std::filesystem::exists(path); }
+
+constexpr int attempts = 4;
+
+}  // namespace
+
 ModelConfig load_config(const std::string& folder) {
-  const std::string path = DirectoryReader(folder).path("config.json");
-  return config_from_json(read_text_file(path), path);
+  for (int attempt = 1;; ++attempt) {
+    const std::string path = DirectoryReader(folder).path("config.json");
+    try {
+      return config_from_json(read_text_file(path), path);
+    } catch (const Error&) {
+      if (attempt == attempts || !is_gone(path)) throw;
+    }
+  }
 }
 
 std::unique_ptr<Model> load_model(Device& device, const std::string& folder) {
-  for (int attempt = 0;; ++attempt) {
+  for (int attempt = 1;; ++attempt) {
     const DirectoryReader directory(folder);
+    std::string config_path, path;
     try {
-      const std::string config_path = directory.path("config.json"), path = directory.path("model.safetensors");
+      config_path = directory.path("config.json");
+      path = directory.path("model.safetensors");
       const ModelConfig config = config_from_json(read_text_file(config_path), config_path);
       const ArrayMap arrays = read_safetensors(path).tensors;
       check_parameters(config, arrays, path);  // before a wrong config.json asks for all memory there is
@@ -87,7 +106,7 @@ std::unique_ptr<Model> load_model(Device& device, const std::string& folder) {
       fill_parameters(*model, arrays, path);
       return model;
     } catch (const Error&) {
-      if (attempt == 3 || !directory.is_outdated()) throw;
+      if (attempt == attempts || !(directory.is_outdated() || is_gone(config_path) || is_gone(path))) throw;
     }
   }
 }
