@@ -34,13 +34,7 @@ void read_archive(std::string_view bytes) {
   crate::DecompressOptions options;
   options.model = little_model;
   options.open = [](const std::string&) { return [](std::string_view) {}; };
-  const crate::Source source = [&](char* to, std::size_t n) {
-    n = std::min(n, bytes.size());
-    bytes.copy(to, n);
-    bytes.remove_prefix(n);
-    return n;
-  };
-  crate::decompress(source, options);
+  crate::decompress(crate::source_of(std::string(bytes)), options);
 }
 
 void read_payload(std::string_view payload, bool mix, int64_t size) {

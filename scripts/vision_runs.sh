@@ -16,8 +16,8 @@ seeds=${SEEDS:-1 2 3}
 mkdir -p "$out" "$(dirname "$results")"
 touch "$results"
 
-# Widths at which three layers (of scenes: six) of the families have nearly the same number of parameters (within 5 % in all): CRATE has 3d^2
-# a layer, CRATE-alpha 10d^2, ViT 12d^2. width FAMILY SET
+# Widths at which three layers (of scenes: six) of the families have nearly the same number of parameters (within 5 % in
+# all): CRATE has 3d^2 a layer, CRATE-alpha 10d^2, ViT 12d^2. width FAMILY SET
 width() {
   case $1-$2 in
     crate-scenes) echo 128 ;;

@@ -34,10 +34,10 @@ struct OpCase {
   std::vector<OpInput> inputs;
   /// Applies the operator to the inputs in the order given.
   std::function<Tensor(Run&, std::span<const Tensor>)> build;
-  double tolerance = 2e-5;  // of cpu against ref, relative norm a tensor; see docs/numerics.md
-  bool is_loss = false;     // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
+  double tolerance = 2e-5;      // of cpu against ref, relative norm a tensor; see docs/numerics.md
+  bool is_loss = false;         // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
   bool has_frozen_rule = true;  // false: never between an input and what is explained, as losses and objectives
-  bool bench_only = false;  // a shape for timing, too large for the reference
+  bool bench_only = false;      // a shape for timing, too large for the reference
 };
 
 /// Every case of every operator.

@@ -16,9 +16,16 @@
 namespace crate {
 namespace {
 
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+// What gives an open file without a name one.
+std::string handle_of(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
 void sync_directory_of(const std::string& path) {
-  auto folder = std::filesystem::path(path).parent_path();
-  const int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;  // some file systems give no handle on a directory; the rename itself has happened
   fsync(fd);
   close(fd);
@@ -56,7 +63,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(fmt::format("{}.{}.tmp", path, getpid())) {
-  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+  if (fd_ >= 0 && access(handle_of(fd_).c_str(), F_OK) != 0) close(std::exchange(fd_, -1));
+  if (fd_ < 0) {
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    named_ = fd_ >= 0;
+  }
   require(fd_ >= 0, "cannot write {}: {}", path_, std::strerror(errno));
 }
 
@@ -65,7 +77,7 @@ AtomicFile::~AtomicFile() { discard(); }
 void AtomicFile::discard() {
   if (fd_ < 0) return;
   close(std::exchange(fd_, -1));
-  unlink(temporary_.c_str());
+  if (named_) unlink(temporary_.c_str());
 }
 
 void AtomicFile::failed(const char* what) {
@@ -99,6 +111,11 @@ void AtomicFile::overwrite(std::size_t offset, std::span<const std::byte> bytes)
 void AtomicFile::commit() {
   require(fd_ >= 0, "[file] commit of {} after it was closed", path_);
   if (fsync(fd_) != 0) failed("sync");
+  if (!named_) {
+    unlink(temporary_.c_str());  // of a killed process that had this number
+    if (linkat(AT_FDCWD, handle_of(fd_).c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) failed("name");
+    named_ = true;
+  }
   if (rename(temporary_.c_str(), path_.c_str()) != 0) failed("rename");
   close(std::exchange(fd_, -1));
   sync_directory_of(path_);

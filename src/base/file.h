@@ -23,7 +23,9 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Writes to a temporary name beside `path`; commit() syncs and renames. Without commit() nothing is left behind.
+/// Writes to a file beside `path` that has no name until commit(), which syncs it and puts it in the place of `path`.
+/// Without commit() nothing is left behind, even by a process that is killed; only where the file system knows no
+/// nameless files it is called NAME.PID.tmp meanwhile.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -42,6 +44,7 @@ class AtomicFile {
   [[noreturn]] void failed(const char* what);
   std::string path_, temporary_;
   int fd_ = -1;
+  bool named_ = false;  // as temporary_
 };
 
 void write_atomically(const std::string& path, std::span<const std::byte> bytes);

@@ -223,11 +223,9 @@ void add_export_of(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"dashboard", "neuron-records"}));
   c->add_option("--site", o->options.site, "only this site");
-  c->add_option("--first", o->options.first, "of each site, from this atom on")->check(CLI::NonNegativeNumber);
-  c->add_option("--count", o->options.count, "so many atoms of each site; 0: all")->check(CLI::NonNegativeNumber);
-  c->add_option("--batch", o->options.batch, "atoms a dashboard file")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  c->add_option("--first", o->options.first, "of each site, from this atom on")->check(not_negative());
+  c->add_option("--count", o->options.count, "so many atoms of each site; 0: all")->check(not_negative());
+  c->add_option("--batch", o->options.batch, "atoms a dashboard file")->capture_default_str()->check(positive());
   c->add_option("-o,--out", o->out, "folder to write")->required();
   c->callback([o] { export_all(*o); });
 }
@@ -249,7 +247,7 @@ void add_atoms(CLI::App& app) {
   c->add_flag("--force", o->force, "replace the file");
   c->add_option("--max-tokens", o->observe.max_tokens, "only the first so many tokens; 0: all")->capture_default_str();
   c->add_option("--max-images", o->max_images, "so many images, evenly over the set; 0: all")->capture_default_str();
-  c->add_option("--batch", o->observe.batch, "windows at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  c->add_option("--batch", o->observe.batch, "windows at a time")->capture_default_str()->check(positive());
   c->add_option("--memory", o->observe.memory_mb, "MiB for the tables")
       ->capture_default_str()
       ->check(CLI::Range(16, 1 << 20));
@@ -260,7 +258,7 @@ void add_atoms(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0));
   c->add_option("--permutations", o->build.names.permutations, "of the labels")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--least-score", o->build.names.least_score, "a name's held-out correlation must be at least this")
       ->capture_default_str();
   c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();

@@ -66,7 +66,7 @@ void add_attention(CLI::App& app) {
   c->add_option("-o,--out", o->out, "the picture (PNG): a row a layer, a column a head")->capture_default_str();
   c->add_option("--size", o->size, "short side in pixels for the model; 0: as it was trained")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->callback([o] { run(*o); });
 }
 

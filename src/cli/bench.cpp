@@ -126,10 +126,10 @@ void add_bench(CLI::App& app) {
   c->add_option("--heads", o->heads, "instead of the preset's");
   c->add_option("--context", o->context, "instead of the preset's");
   c->add_option("--batch", o->batch, "sequences (32), or images (forwards of 1, 8 and 32, training of 16)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--repeats", o->bench.repeats, "after a warm-up; the median counts")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
   c->add_option("--only", o->only, "train: the training step alone; explain: one explanation alone")
       ->check(CLI::IsMember({"train", "explain"}));

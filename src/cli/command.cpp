@@ -14,8 +14,19 @@
 namespace crate::cli {
 namespace {
 
+CLI::Validator at_least(const char* name, const char* wanted, bool zero) {
+  const auto problem = [=](const std::string& text) {
+    double number = 0;
+    const bool good = CLI::detail::lexical_cast(text, number) && (zero ? number >= 0 : number > 0);
+    return good ? std::string() : fmt::format("must be {}, came {}", wanted, text);
+  };
+  return {problem, name};
+}
 
 }  // namespace
+
+CLI::Validator not_negative() { return at_least("NONNEGATIVE", "0 or more", true); }
+CLI::Validator positive() { return at_least("POSITIVE", "more than 0", false); }
 
 DeviceOptions Common::device_options(const std::string& dtype) const {
   require(dtype == "f32" || dtype == "bf16", "--dtype must be f32 or bf16, came '{}'", dtype);
@@ -26,7 +37,7 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description, 
   CLI::App* command = app.add_subcommand(name, description);
   command->footer(std::string("\nExample:\n  ") + example);
   command->add_flag("--json", common.json, "print one JSON object on stdout and nothing else");
-  command->add_option("--threads", common.threads, "threads to use (0: all cores)")->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", common.threads, "threads to use (0: all cores)")->check(not_negative());
   command->add_option("--device", common.device, "cpu (float32) or ref (float64, slow)")->capture_default_str();
   command->add_option("--seed", common.seed, "seed of everything random")->capture_default_str();
   command->parse_complete_callback([&common] { set_thread_count(common.threads); });

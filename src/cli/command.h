@@ -23,6 +23,10 @@ struct Common {
 /// A subcommand with the common options; `example` ends its help.
 CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common);
 
+/// Numbers of 0 or more, and above 0; what they refuse is told in a few words.
+CLI::Validator not_negative();
+CLI::Validator positive();
+
 /// One line on a terminal, rewritten in place; silent elsewhere.
 class Progress {
  public:
@@ -66,7 +70,6 @@ void add_report(CLI::App& app);
 void add_atoms(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_verify(CLI::App& app);
-void add_atoms(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_measure(CLI::App& app);

@@ -26,7 +26,7 @@ struct FileCloser {
 using File = std::shared_ptr<std::FILE>;
 
 // "-" is standard input.
-Source source_of(const std::string& path) {
+Source file_source(const std::string& path) {
   require(path == "-" || !fs::is_directory(path), "{} is a folder; name files", path);
   const File file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), FileCloser());
   require(file != nullptr, "cannot read {}: is the name right?", path);
@@ -144,7 +144,7 @@ void run(const Compressing& o) {
   std::vector<InputFile> inputs;
   int64_t total = 0;
   for (const std::string& path : o.files) {
-    inputs.push_back({o.files.size() > 1 ? fs::path(path).filename().string() : "", source_of(path)});
+    inputs.push_back({o.files.size() > 1 ? fs::path(path).filename().string() : "", file_source(path)});
     total += size_of_file(path);
   }
   Target target(o.out, o.force);
@@ -187,7 +187,7 @@ void run_decompress(const Decompressing& o) {
   };
   Meter meter(0);
   if (o.out != "-" && !o.json) d.progress = [&](const CompressProgress& p) { meter.show(p); };
-  const CompressResult r = decompress(source_of(o.archive), d);
+  const CompressResult r = decompress(file_source(o.archive), d);
   for (const auto& target : targets) target->commit();
   meter.clear();
   std::FILE* const to = o.out == "-" ? stderr : stdout;
@@ -209,13 +209,13 @@ void run_test(const Decompressing& o) {
   bool decoded = true;
   CompressResult r;
   try {
-    r = decompress(source_of(o.archive), d);
+    r = decompress(file_source(o.archive), d);
   } catch (const Error& e) {
     // Without the model the checksums of the coded bytes can still be told.
     if (!o.model.empty() || std::string_view(e.what()).find("give --model") == std::string_view::npos) throw;
     decoded = false;
     d.decode = false;
-    r = decompress(source_of(o.archive), d);
+    r = decompress(file_source(o.archive), d);
   }
   meter.clear();
   if (o.json)

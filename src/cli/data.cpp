@@ -120,9 +120,9 @@ void add_data(CLI::App& app) {
       ->check(CLI::IsMember({"nanogpt", "llmc"}));
   c->add_flag("--force", o->prepare.force, "replace what the folder holds");
   c->add_option("--scenes", o->scenes, "write so many generated scenes as class folders of images, and masks")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--val-scenes", o->val_scenes, "scenes for validation (default: a fifth of --scenes)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--objects", o->objects, "in a scene: 1 to so many")->capture_default_str()->check(CLI::Range(1, 16));
   c->add_option("--size", o->size, "of a scene's side, or of the images a worker makes, in pixels")
       ->capture_default_str()

@@ -105,7 +105,7 @@ void add_image_options(CLI::App& c, EvalCommand& o) {
   c.add_option("--width", o.width, "images: columns, multiples of the patch; 0: the model's")->capture_default_str();
   c.add_option("--knn", o.neighbours, "images: name them by so many nearest training images too; 0: not")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c.add_flag("--probe", o.probe, "images: learn a linear probe on the model's features too");
   c.add_option("--train-data", o.train_data, "images: what --knn and --probe learn from");
   c.add_option("--train-part", o.train_part, "images: the part of it")->capture_default_str();
@@ -124,9 +124,7 @@ void add_eval(CLI::App& app) {
                 "class folders, IDX or CIFAR files, a list, synthetic:N")
       ->required();
   c->add_option("--part", o->part, "of a prepared folder or an image set: train or val")->capture_default_str();
-  c->add_option("--batch", o->text.batch, "windows, or images, at a time")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  c->add_option("--batch", o->text.batch, "windows, or images, at a time")->capture_default_str()->check(positive());
   c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
   add_text_options(*c, *o);
   add_image_options(*c, *o);

@@ -66,6 +66,8 @@ void add_explain(CLI::App& app) {
   c->add_option("model", o->model, "model directory")->required();
   c->add_option("--prompt", o->prompt, "the text whose next token is explained");
   c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
+  c->add_option("--image", o->image,
+                "of a classifier: JPEG, PNG or WebP; --target is then a class, by name or #NUMBER");
   c->add_option(
       "--target", o->target,
       "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
@@ -77,18 +79,16 @@ void add_explain(CLI::App& app) {
   c->add_option("--atoms", o->atoms, "index of crate atoms, for names (default: atoms.sqlite in the model directory)");
   c->add_option("--top", o->graph.top, "heads and atoms considered for the graph")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->add_option("--node-threshold", o->graph.node_threshold, "units are kept until they hold this share of influence")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
   c->add_option("--edge-threshold", o->graph.edge_threshold, "effects are kept until they hold this share")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  c->add_option("--rows", o->rows, "rows a table")->capture_default_str()->check(CLI::NonNegativeNumber);
+  c->add_option("--rows", o->rows, "rows a table")->capture_default_str()->check(not_negative());
   c->add_flag("--check", o->check, "set the units that gave most to zero, one at a time, and run the model again");
-  c->add_option("--checked", o->checked, "how many units --check takes")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  c->add_option("--checked", o->checked, "how many units --check takes")->capture_default_str()->check(positive());
   o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }

@@ -106,8 +106,10 @@ void print_served(const ExplainedInput& x, const Walk& walk) {
   for (const Intervention& c : walk.subject().changes().list)
     fmt::print("changed: {} {}\n", name_of(c.change), to_text(c));
   const Served& s = x.served;
-  if (s.device == name_of(DeviceKind::ref))
-    return fmt::print("computed in float64, which is what serves on ref\n"), void();
+  if (s.device == name_of(DeviceKind::ref)) {
+    fmt::print("computed in float64, which is what serves on ref\n");
+    return;
+  }
   fmt::print(
       "computed in float64 from the weights that serve; the float32 forward on {} has {:.6f}, {:.1e} of it away; {} of "
       "{} entries of its codes are above 0 in one and not in the other\n",

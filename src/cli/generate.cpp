@@ -103,7 +103,7 @@ void add_generate(CLI::App& app) {
       ->delimiter(',');
   c->add_option("-n,--tokens", o->generate.tokens, "how many tokens at most")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->add_option("--temperature", o->generate.temperature, "below 1: bolder, above: wilder")->capture_default_str();
   c->add_option("--top-k", o->generate.top_k, "only the k most likely tokens (0: all)")->capture_default_str();
   c->add_option("--top-p", o->generate.top_p, "only the most likely tokens that together reach this probability")

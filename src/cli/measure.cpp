@@ -128,12 +128,12 @@ void add_measure(CLI::App& app) {
   c->add_option("--part", o->part, "train or val, where the data has parts")->capture_default_str();
   c->add_option("--samples", o->measure.samples, "sequences or images, spread evenly over the data")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  c->add_option("--batch", o->measure.batch, "samples at a time")->capture_default_str()->check(CLI::PositiveNumber);
+      ->check(positive());
+  c->add_option("--batch", o->measure.batch, "samples at a time")->capture_default_str()->check(positive());
   c->add_option("--squared-precision", o->measure.squared_precision,
                 "of the coding rates, the papers' epsilon squared; their script's `eps`")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--resize", o->measure.resize,
                 "images: the short side before the middle is cut out; -1: by the model's size")
       ->capture_default_str();

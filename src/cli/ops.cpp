@@ -100,9 +100,7 @@ void add_ops(CLI::App& app) {
       ->required()
       ->check(CLI::IsMember({"test", "grad", "frozen", "bench", "support"}));
   c->add_option("name", o->name, "one operator (default: all)");
-  c->add_option("--repeats", o->repeats, "bench: runs, the median counts")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  c->add_option("--repeats", o->repeats, "bench: runs, the median counts")->capture_default_str()->check(positive());
   c->callback([o] { run(*o); });
 }
 

@@ -49,7 +49,7 @@ void add_pca(CLI::App& app) {
   c->add_option("--layer", o->layer, "whose projections; -1: the last but one")->capture_default_str();
   c->add_option("--size", o->size, "short side in pixels for the model; 0: as it was trained")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->add_flag("--foreground", o->foreground, "drop the background by the first component, then colour the rest");
   c->callback([o] { run(*o); });
 }

@@ -121,7 +121,7 @@ void add_segment(CLI::App& app) {
   c->add_option("--layer", o->segment.layer, "-1: the last but one")->capture_default_str();
   c->add_option("--size", o->segment.size, "short side in pixels for the model; 0: as it was trained")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->callback([o] { run(*o); });
 }
 

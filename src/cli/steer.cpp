@@ -120,14 +120,14 @@ void add_steer(CLI::App& app) {
   c->add_option("--prompt", o->prompt, "the text to continue (empty: a new document)");
   c->add_option("-n,--tokens", o->generate.tokens, "how many tokens at most")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   c->add_option("--temperature", o->generate.temperature, "below 1: bolder, above: wilder")->capture_default_str();
   c->add_option("--top-k", o->generate.top_k, "only the k most likely tokens (0: all)")->capture_default_str();
   c->add_option("--top-p", o->generate.top_p, "only the most likely tokens that together reach this probability")
       ->capture_default_str();
   c->add_flag("--greedy", o->generate.greedy, "always the most likely token");
   c->add_option("--kl", o->kl, "multiply what is added until the KL on the neutral text is so many nats a token")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   c->add_option("--neutral", o->neutral, "text file to measure the KL on (default: what the model itself writes)");
   c->add_option("--neutral-tokens", o->neutral_tokens, "at most so many of its tokens")
       ->capture_default_str()

@@ -1,5 +1,5 @@
-// exact: packs b into panels, cuts c among the threads, and walks the sum in slices that stay in a core's cache; a slice
-// goes on where the one before it left c.
+// exact: packs b into panels, cuts c among the threads, and walks the sum in slices that stay in a core's cache; a
+// slice goes on where the one before it left c.
 #include "tensor/exact.h"
 
 #include <algorithm>
@@ -61,9 +61,8 @@ void product(const ExactKernels& kernels, const Operands& o, const GemmShape& s)
   const int64_t panels = (s.n + kernels.panel - 1) / kernels.panel, groups = (s.m + 5) / 6;
   const int64_t worth = s.m * s.n * s.k >> 18;  // a thread is woken for at least so much
   if (groups >= 8) {
-    parallel_for(groups, std::max<int64_t>(1, groups / std::max<int64_t>(1, worth)), [&](int64_t lo, int64_t hi) {
-      product_rows(kernels, o, s, 6 * lo, std::min(s.m, 6 * hi), 0, s.n);
-    });
+    parallel_for(groups, std::max<int64_t>(1, groups / std::max<int64_t>(1, worth)),
+                 [&](int64_t lo, int64_t hi) { product_rows(kernels, o, s, 6 * lo, std::min(s.m, 6 * hi), 0, s.n); });
     return;
   }
   parallel_for(panels, std::max<int64_t>(1, panels / std::max<int64_t>(1, worth)), [&](int64_t lo, int64_t hi) {

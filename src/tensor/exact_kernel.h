@@ -47,8 +47,7 @@ template <int vecs, int... I>
   (store(c + (I / vecs) * c_row + (I % vecs) * lanes, sums[I]), ...);
 }
 
-template <int rows, int vecs>
-void block(int64_t depth, Rows a, const float* b, float* c, int64_t c_row, bool add) {
+template <int rows, int vecs> void block(int64_t depth, Rows a, const float* b, float* c, int64_t c_row, bool add) {
   block<vecs>(std::make_integer_sequence<int, rows * vecs>{}, depth, a, b, c, c_row, add);
 }
 

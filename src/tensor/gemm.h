@@ -3,9 +3,9 @@
 //   c (m,n) = act( alpha · op(a) (m,k) · op(b) (k,n)  [+ c]  [+ bias (n)]  [+ plus (m,n)] )
 //
 // op(x) is x or its transpose; tensors are read through their matrix view (last dimension = columns, the rest rows).
-// ref: plain loops in f64 or c128, in f64 blocked with the same bits. cpu: oneDNN in f32, or on bf16 copies of a and b with f32 sums when the device says
-// so; the result stays f32. A weight (an operand that changes only once a step) is packed once into the layout the
-// kernel likes and the copy is kept until weights_changed().
+// ref: plain loops in f64 or c128, in f64 blocked with the same bits. cpu: oneDNN in f32, or on bf16 copies of a and b
+// with f32 sums when the device says so; the result stays f32. A weight (an operand that changes only once a step) is
+// packed once into the layout the kernel likes and the copy is kept until weights_changed().
 //
 // Threads: called outside a parallel region, gemm splits the work itself; called inside one, it runs on the calling
 // thread alone. So an operator may walk its rows in cache-sized chunks, one thread a chunk, all its products on chip.

@@ -99,14 +99,6 @@ TEST_F(Compress, NothingIsOverwrittenAndNoHalfFileStays) {
 TEST_F(Compress, TenThousandGeneratedFilesComeBack) {
   const QuantizedModel loaded = load_quantized(model);
   const Rng rng(2, Stream::test);
-  const auto source_of = [](std::string bytes) {
-    return [bytes = std::move(bytes), at = std::size_t{0}](char* to, std::size_t n) mutable {
-      n = std::min(n, bytes.size() - at);
-      bytes.copy(to, n, at);
-      at += n;
-      return n;
-    };
-  };
   // Short files of few or many letters, with repetitions, a hundred an archive.
   for (uint64_t set = 0; set < 100; ++set) {
     std::vector<InputFile> files;

@@ -115,5 +115,29 @@ TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
   EXPECT_EQ(cached[0]["tokens"].size(), 3U);
 }
 
+TEST_F(Explanations, SayWhyAClassAndHoldWhenAtomsAreChanged) {
+  const std::string images = home->at("images"), file = home->at("class.json"), scene = "data/scene.png";
+  const Outcome trained = run_crate({"train", "recipes/scenes.toml",
+                                     "--out", images,
+                                     "--set", "model.dim=16",
+                                     "--set", "model.layers=2",
+                                     "--set", "train.steps=4",
+                                     "--set", "train.batch=4",
+                                     "--set", "train.measure_every=0",
+                                     "--set", "train.eval_every=0",
+                                     "--set", "data.train=synthetic:40",
+                                     "--set", "data.val=synthetic:8"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const Outcome told = run_crate({"explain", images, "--image", scene, "--target", "ring", "--contrast", "star",
+                                  "--ablate", "blocks.0.ista.code:1-3", "-o", file});
+  ASSERT_EQ(told.code, 0) << told.err;
+  EXPECT_NE(told.out.find("patch "), std::string::npos) << told.out;
+  EXPECT_LT(json::parse(read_file(file))["metadata"]["crate"]["residual"].get<double>(), 1e-12);
+  EXPECT_EQ(run_crate({"verify", file, images}).code, 0);
+  const Outcome text = run_crate({"explain", images, "--prompt", "a ring"});
+  EXPECT_EQ(text.code, 1);
+  EXPECT_NE(text.err.find("--image"), std::string::npos) << text.err;
+}
+
 }  // namespace
 }  // namespace crate::whole

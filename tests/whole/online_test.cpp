@@ -28,15 +28,6 @@ std::string noise(std::size_t n) {
   return out;
 }
 
-Source source_of(const std::string& bytes) {
-  return [bytes, at = std::size_t{0}](char* to, std::size_t n) mutable {
-    n = std::min(n, bytes.size() - at);
-    bytes.copy(to, n, at);
-    at += n;
-    return n;
-  };
-}
-
 std::string archive_of(const std::string& bytes, bool mix) {
   std::string out;
   compress_online(small(), {{"", source_of(bytes)}}, [&](std::string_view b) { out += b; },

@@ -317,6 +317,15 @@ class Decompressor {
 
 }  // namespace
 
+Source source_of(std::string bytes) {
+  return [bytes = std::move(bytes), at = std::size_t{0}](char* to, std::size_t n) mutable {
+    n = std::min(n, bytes.size() - at);
+    bytes.copy(to, n, at);
+    at += n;
+    return n;
+  };
+}
+
 CompressResult compress(const QuantizedModel& model, const std::vector<InputFile>& files, const Sink& sink,
                         const CompressOptions& options) {
   const std::string packed = pack_model(model);

@@ -28,6 +28,8 @@ namespace crate {
 
 /// Fills at most `size` bytes and says how many; 0 is the end.
 using Source = std::function<std::size_t(char* to, std::size_t size)>;
+/// Bytes in memory as a source.
+Source source_of(std::string bytes);
 using Sink = std::function<void(std::string_view bytes)>;
 
 struct InputFile {

@@ -35,15 +35,6 @@ QuantizedModel small_model(Family family = Family::crate_lm, uint64_t seed = 3) 
   return quantize(model, 8);
 }
 
-Source source_of(const std::string& bytes) {
-  return [bytes, at = std::size_t{0}](char* to, std::size_t n) mutable {
-    n = std::min(n, bytes.size() - at);
-    bytes.copy(to, n, at);
-    at += n;
-    return n;
-  };
-}
-
 std::string archive_of(const QuantizedModel& model, const std::string& bytes, CompressOptions options = {}) {
   std::string out;
   compress(

@@ -62,8 +62,7 @@ void Weights::learn(const int32_t* x, int32_t error) {
 }
 
 Net::Net()
-    : first_{Weights(inputs, 256, 65536 / 5, 6), Weights(inputs, 72, 65536 / 5, 6),
-             Weights(inputs, 256, 65536 / 5, 6)},
+    : first_{Weights(inputs, 256, 65536 / 5, 6), Weights(inputs, 72, 65536 / 5, 6), Weights(inputs, 256, 65536 / 5, 6)},
       second_(3, 256, 65536 / 3, 2) {}
 
 int32_t Net::mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 3>& sets, std::size_t last_set) {

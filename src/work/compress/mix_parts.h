@@ -6,7 +6,7 @@
 
 namespace crate::mix {
 
-inline constexpr int orders = 7;              // contexts: the last 1 .. 6 bytes, the word
+inline constexpr int orders = 7;               // contexts: the last 1 .. 6 bytes, the word
 inline constexpr int inputs = 2 * orders + 4;  // two a context, match twice, model, constant
 inline constexpr int match_input = 2 * orders, model_input = 2 * orders + 2, constant_input = 2 * orders + 3;
 

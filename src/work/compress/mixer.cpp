@@ -20,8 +20,8 @@ struct Tables {
   std::vector<uint16_t> squashed;
 
   static int16_t exact(double p) {
-    return static_cast<int16_t>(std::clamp(std::floor(256 * fixed::log_of(p / (65536 - p)) + 0.5),
-                                           -1.0 * widest, 1.0 * widest));
+    return static_cast<int16_t>(
+        std::clamp(std::floor(256 * fixed::log_of(p / (65536 - p)) + 0.5), -1.0 * widest, 1.0 * widest));
   }
   Tables() {
     for (int32_t p = 0; p < fine; ++p) {
@@ -30,8 +30,8 @@ struct Tables {
     }
     for (int32_t p = 0; p < 4096; ++p) middle.push_back(exact(16 * p + 8));
     for (int32_t x = -widest; x <= widest; ++x)
-      squashed.push_back(static_cast<uint16_t>(
-          std::clamp(std::floor(65536 / (1 + fixed::exp_of(-x / 256.0)) + 0.5), 1.0, 65535.0)));
+      squashed.push_back(
+          static_cast<uint16_t>(std::clamp(std::floor(65536 / (1 + fixed::exp_of(-x / 256.0)) + 0.5), 1.0, 65535.0)));
   }
 };
 

@@ -19,13 +19,13 @@ namespace crate {
 /// All that both ends must agree on; travels in the archive.
 struct LearningOptions {
   int64_t dim = 128, heads = 4, layers = 4, context = 128;
-  int64_t streams = 32;     // pieces of a segment that are coded side by side, at most
-  int64_t chunk = 64;       // bytes of each between two rounds of learning, at most
-  int64_t batch = 32;       // windows of a step
-  int64_t steps = 1;        // of a round
-  int64_t rate = 16;        // learning rate in thousandths
-  int64_t slowing = 1000;   // steps after which the rate has fallen to 0.7 of that; then as 1 / sqrt
-  int64_t average = 32;     // steps that the average of the weights looks back
+  int64_t streams = 32;    // pieces of a segment that are coded side by side, at most
+  int64_t chunk = 64;      // bytes of each between two rounds of learning, at most
+  int64_t batch = 32;      // windows of a step
+  int64_t steps = 1;       // of a round
+  int64_t rate = 16;       // learning rate in thousandths
+  int64_t slowing = 1000;  // steps after which the rate has fallen to 0.7 of that; then as 1 / sqrt
+  int64_t average = 32;    // steps that the average of the weights looks back
   int64_t seed = 1;
 
   /// Throws Error when something lies outside what can be learned here.

@@ -47,11 +47,6 @@ json notes_on(AtomIndex& index, const std::string& site, int64_t atom) {
   return out;
 }
 
-std::string site_of(Family family, int64_t layer) {
-  const std::string unit = name_of(Unit{UnitKind::atom, layer, 0, 0}, family);
-  return unit.substr(0, unit.find(':'));
-}
-
 }  // namespace
 
 void check_index(const AtomIndex& index, const std::string& weights_hash, const std::string& where) {
@@ -60,7 +55,9 @@ void check_index(const AtomIndex& index, const std::string& weights_hash, const 
 }
 
 void name_atoms(Labels& labels, AtomIndex& index, Family family) {
-  labels.atom = [&index, family](int64_t layer, int64_t atom) { return index.name_of(site_of(family, layer), atom); };
+  labels.atom = [&index, family](int64_t layer, int64_t atom) {
+    return index.name_of(site_of(UnitKind::atom, layer, family), atom);
+  };
 }
 
 std::string atom_notes(AtomIndex& index, const json& graph) {

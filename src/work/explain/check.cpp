@@ -16,8 +16,8 @@ class Eraser final : public Tap {
  public:
   Eraser(const Subject& network, std::span<const Part> parts, const Unit& target)
       : parts_(parts), config_(network.config()), changes_(network.tap_for(nullptr)) {
-    for (const Part& part : parts) sites_.push_back(site_of(part.unit));
-    target_site_ = site_of(target);
+    for (const Part& part : parts) sites_.push_back(site_of(part.unit.kind, part.unit.layer, config_.family));
+    target_site_ = site_of(target.kind, target.layer, config_.family);
   }
   bool wants(std::string_view site) override { return site == target_site_; }
   bool edits(std::string_view site) override {
@@ -45,10 +45,6 @@ class Eraser final : public Tap {
   int64_t positions = 0;
 
  private:
-  std::string site_of(const Unit& u) const {
-    const std::string name = name_of(u, config_.family);
-    return name.substr(0, name.find(':'));
-  }
   std::span<const Part> parts_;
   const ModelConfig& config_;
   InterventionTap changes_;

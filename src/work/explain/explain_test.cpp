@@ -138,11 +138,10 @@ AtomChanges changes_of(const Explanation& e, Family family) {
       {Change::scale, 0}, {Change::scale, 1.5}, {Change::set, 0.7}, {Change::add, 0.3}};
   for (std::size_t i = 0; i < 8 && i < e.atoms.size(); ++i) {
     const Unit& u = e.atoms[i].unit;
-    const std::string name = name_of(u, family);
     const auto [change, value] = kinds[i % 4];
     std::vector<IndexRange> positions;
     if (i % 2 == 1) positions = {{u.position, u.position}};
-    out.list.push_back({name.substr(0, name.find(':')), {{u.index, u.index}}, positions, change, value});
+    out.list.push_back({site_of(u.kind, u.layer, family), {{u.index, u.index}}, positions, change, value});
   }
   return out;
 }

@@ -9,8 +9,7 @@ namespace crate {
 
 LayerChange::LayerChange(const Subject& subject, int64_t layer, int64_t positions, int64_t atoms) : atoms_(atoms) {
   InterventionTap tap = subject.tap_for(nullptr);
-  const std::string unit = name_of({UnitKind::atom, layer, 0, 0}, subject.config().family);
-  const std::string site = unit.substr(0, unit.find(':'));
+  const std::string site = site_of(UnitKind::atom, layer, subject.config().family);
   if (!tap.edits(site)) return;
   of_zero_.assign(static_cast<std::size_t>(positions * atoms), 0);
   of_one_.assign(static_cast<std::size_t>(positions * atoms), 1);

@@ -13,10 +13,7 @@ class Gates final : public Tap {
  public:
   Gates(const Walk& walk, Served& to) : walk_(walk), to_(to) {
     const Family family = walk.subject().config().family;
-    for (int64_t i = 0; i < walk.layers(); ++i) {
-      const std::string name = name_of({UnitKind::atom, i, 0, 0}, family);
-      sites_.push_back(name.substr(0, name.find(':')));
-    }
+    for (int64_t i = 0; i < walk.layers(); ++i) sites_.push_back(site_of(UnitKind::atom, i, family));
   }
   bool wants(std::string_view site) override { return layer_of(site) < walk_.layers(); }
   void see(std::string_view site, const Tensor& value) override {

@@ -7,6 +7,17 @@
 namespace crate {
 namespace {
 
+// The number that `text` begins with; `text` moves past it and the character behind it.
+bool take_number(std::string_view& text, int64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || number < 0) return false;
+  const auto used = static_cast<std::size_t>(end - text.data());
+  text.remove_prefix(std::min(text.size(), used + 1));
+  return true;
+}
+
+}  // namespace
+
 std::string site_of(UnitKind kind, int64_t layer, Family family) {
   const bool white = is_white_box(family);
   switch (kind) {
@@ -23,17 +34,6 @@ std::string site_of(UnitKind kind, int64_t layer, Family family) {
   }
   return {};
 }
-
-// The number that `text` begins with; `text` moves past it and the character behind it.
-bool take_number(std::string_view& text, int64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || number < 0) return false;
-  const auto used = static_cast<std::size_t>(end - text.data());
-  text.remove_prefix(std::min(text.size(), used + 1));
-  return true;
-}
-
-}  // namespace
 
 std::string name_of(const Unit& unit, Family family) {
   return fmt::format("{}:{}:{}", site_of(unit.kind, unit.layer, family), unit.position, unit.index);
