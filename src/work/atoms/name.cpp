@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <map>
 #include <numeric>
+#include <unordered_map>
 
 #include "base/rng.h"
 
@@ -50,15 +51,12 @@ double score_on(const ExampleSet& set, const std::function<float(const Example&)
 
 // Rows of one length by how much of the variance of the examples they explain, being above the mean; largest first.
 std::vector<int32_t> heaviest(const ExampleSet& set, const TableSimulator& table, int length) {
-  std::map<int32_t, double> mass;
-  for (const Example& e : set.tokens) {
-    const int32_t row = length == 1 ? e.ngrams.one : e.ngrams.two;
-    const double above = row >= 0 ? std::max(0.0F, table.of_row(row) - table.mean()) : 0.0F;
-    if (above > 0) mass[row] += above * above;
-  }
+  std::unordered_map<int32_t, int> times;
+  for (const Example& e : set.tokens)
+    if (const int32_t row = length == 1 ? e.ngrams.one : e.ngrams.two; row >= 0) ++times[row];
   std::vector<std::pair<double, int32_t>> order;
-  for (const auto& [row, m] : mass)
-    if (m > 0) order.emplace_back(-m, row);
+  for (const auto& [row, n] : times)
+    if (const double above = table.of_row(row) - table.mean(); above > 0) order.emplace_back(-n * above * above, row);
   std::sort(order.begin(), order.end());
   std::vector<int32_t> out;
   for (const auto& [m, row] : order) {
@@ -73,7 +71,7 @@ Candidate ngram_candidate(const Observation& seen, const ExampleSet& set, const 
   out.kind = length == 1 ? "token" : "n-gram";
   const std::vector<int32_t> rows = heaviest(set, table, length);
   if (rows.empty()) return out;
-  std::map<int32_t, float> values;
+  std::vector<std::pair<int32_t, float>> values;  // few
   std::vector<std::string> shown;
   for (const int32_t row : rows) {
     const std::string text = quoted(seen.ngram_text(row));
@@ -81,12 +79,14 @@ Candidate ngram_candidate(const Observation& seen, const ExampleSet& set, const 
       if (shown.size() == 4) break;
       shown.push_back(text);
     }
-    values[row] = table.of_row(row);
+    values.emplace_back(row, table.of_row(row));
   }
   out.text = fmt::format("{}", fmt::join(shown, ", "));
   out.predict = [values, mean = table.mean(), length](const Example& e) {
-    const auto it = values.find(length == 1 ? e.ngrams.one : e.ngrams.two);
-    return it == values.end() ? mean : it->second;
+    const int32_t row = length == 1 ? e.ngrams.one : e.ngrams.two;
+    for (const auto& [known, value] : values)
+      if (known == row) return value;
+    return mean;
   };
   out.train = score_on(set, out.predict);
   out.parts = shown.size();
@@ -229,8 +229,12 @@ double permutation_p(const ExampleSet& set, const std::vector<float>& predicted,
     for (std::size_t i = 0; i < order.size(); ++i) {
       const std::size_t from = set.begin[order[i]], n = set.begin[order[i] + 1] - from;
       const std::size_t to = set.begin[i], length = set.begin[i + 1] - to;
-      const std::size_t turn = rng.below(n, 80, address ^ draw++);
-      for (std::size_t k = 0; k < length; ++k) permuted[to + k] = predicted[from + (k + turn) % n];
+      std::size_t at = rng.below(n, 80, address ^ draw++);  // turned round by so many tokens
+      for (std::size_t k = 0; k < length; at = 0) {
+        const std::size_t some = std::min(n - at, length - k);
+        std::copy_n(predicted.data() + from + at, some, permuted.data() + to + k);
+        k += some;
+      }
     }
     const double chance = correlation(permuted, values);
     if (!std::isnan(chance) && chance >= real) ++as_good;
@@ -247,19 +251,24 @@ Meaning meaning_of(const Observation& seen, int64_t layer, int64_t atom, const A
   std::vector<float> rest;
   for (const Example& e : examples.train.tokens) rest.push_back(e.value - table.s1(e));
   const Tree tree(examples.train.tokens, rest, seen.features(), 4);
-  const auto add = [&](const char* simulator, const std::function<float(const Example&)>& predict) {
-    out.scores.push_back(
-        {simulator, score_on(examples.top_and_random, predict), score_on(examples.random_only, predict)});
-  };
-  add("S0", [&](const Example& e) { return table.s0(e); });
-  add("S1", [&](const Example& e) { return table.s1(e); });
-  add("S2", [&](const Example& e) { return table.s1(e) + tree.predict(e); });
+  out.scores = {{"S0", 0, 0}, {"S1", 0, 0}, {"S2", 0, 0}};
+  for (const auto& [set, score] : {std::pair(&examples.top_and_random, &SimulatorScore::top_and_random),
+                                   std::pair(&examples.random_only, &SimulatorScore::random_only)}) {
+    const std::vector<float> values = set->values();
+    std::array<std::vector<float>, 3> predicted;
+    for (const Example& e : set->tokens) {
+      const float s0 = table.s0(e), s1 = table.s1_from(s0, e);
+      predicted[0].push_back(s0), predicted[1].push_back(s1), predicted[2].push_back(s1 + tree.predict(e));
+    }
+    for (std::size_t i = 0; i < 3; ++i) out.scores[i].*score = correlation(predicted[i], values);
+  }
   out.concepts = concept_matches(seen, site, atom);
   const Candidate guess = best_candidate(seen, examples.train, table);
   if (!guess.predict) return out;
   out.guess = guess.text;
   out.kind = guess.kind;
-  add("name", guess.predict);
+  out.scores.push_back(
+      {"name", score_on(examples.top_and_random, guess.predict), score_on(examples.random_only, guess.predict)});
   out.score = std::isnan(out.scores.back().top_and_random) ? 0 : out.scores.back().top_and_random;
   const auto address = (static_cast<uint64_t>(layer) << 48) ^ (static_cast<uint64_t>(atom) << 32);
   if (out.score >= options.least_score)

@@ -8,6 +8,11 @@
 #include "base/error.h"
 
 namespace crate {
+namespace {
+
+constexpr std::size_t expected_tokens = 96 * excerpt_tokens;  // of the examples of one atom: what to make room for
+
+}  // namespace
 
 std::vector<float> ExampleSet::values() const {
   std::vector<float> out;
@@ -35,6 +40,7 @@ Windows::Windows(Observation& seen) : context_(seen.window_tokens()) {
 
 void Windows::append(int64_t begin, int64_t length, ExampleSet& to) const {
   const WindowInfo& w = windows_.at(begin / context_);
+  if (to.tokens.empty()) to.tokens.reserve(expected_tokens);
   for (int64_t i = begin - w.begin; i < begin - w.begin + length; ++i)
     to.tokens.push_back({w.ngrams[static_cast<std::size_t>(i)], w.features.of(i), 0});
   to.begin.push_back(to.tokens.size());
@@ -56,6 +62,7 @@ void Windows::append(const SampleExcerpt& e, const float* column, int64_t stride
 double correlation(std::span<const float> a, std::span<const float> b) {
   require(a.size() == b.size(), "[atoms] {} predictions for {} activations", a.size(), b.size());
   double sa = 0, sb = 0, saa = 0, sbb = 0, sab = 0;
+#pragma omp simd reduction(+ : sa, sb, saa, sbb, sab)
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double x = a[i], y = b[i];
     sa += x, sb += y, saa += x * x, sbb += y * y, sab += x * y;
@@ -95,17 +102,21 @@ int32_t Tree::grow(const std::vector<Example>& examples, const std::vector<float
   const auto self = static_cast<int32_t>(nodes_.size());
   nodes_.push_back({-1, -1, -1, static_cast<float>(sum / (n + shrink))});
   if (depth == 0 || n < 2 * least) return self;
-  std::vector<float> counts(static_cast<std::size_t>(features)), sums(counts.size());
+  struct With {
+    float count = 0, sum = 0;
+  };
+  std::vector<With> with_feature(static_cast<std::size_t>(features));
   for (const int32_t i : members) {
     for (const int32_t f : examples[static_cast<std::size_t>(i)].features) {
-      counts[static_cast<std::size_t>(f)] += 1;
-      sums[static_cast<std::size_t>(f)] += targets[static_cast<std::size_t>(i)];
+      With& w = with_feature[static_cast<std::size_t>(f)];
+      w.count += 1;
+      w.sum += targets[static_cast<std::size_t>(i)];
     }
   }
   double best = 1e-9 * n;
   int32_t feature = -1;
-  for (std::size_t f = 0; f < counts.size(); ++f) {
-    const double c = counts[f], s = sums[f];
+  for (std::size_t f = 0; f < with_feature.size(); ++f) {
+    const double c = with_feature[f].count, s = with_feature[f].sum;
     if (c < least || n - c < least) continue;
     const double gain = s * s / (c + shrink) + (sum - s) * (sum - s) / (n - c + shrink) - sum * sum / (n + shrink);
     if (gain > best) best = gain, feature = static_cast<int32_t>(f);

@@ -60,7 +60,8 @@ class TableSimulator {
   /// Prediction from one row alone, shrunk towards the mean; the mean for -1.
   float of_row(int32_t row) const { return shrunk(row, mean_); }
   float s0(const Example& e) const { return of_row(e.ngrams.one); }
-  float s1(const Example& e) const { return shrunk(e.ngrams.three, shrunk(e.ngrams.two, s0(e))); }
+  float s1(const Example& e) const { return s1_from(s0(e), e); }
+  float s1_from(float s0, const Example& e) const { return shrunk(e.ngrams.three, shrunk(e.ngrams.two, s0)); }
 
  private:
   float shrunk(int32_t row, float towards) const;

@@ -38,6 +38,45 @@ struct SiteStatistics::Best {
   }
 };
 
+// Joint counts of a block, a byte a level, so that one addition counts all levels of an atom. A row is emptied into the
+// counts that last before its bytes overflow.
+class SiteStatistics::JointBytes {
+ public:
+  JointBytes(const Sizes& sizes, uint32_t* joint)
+      : levels_(sizes.levels),
+        joint_(joint),
+        counts_(static_cast<std::size_t>((sizes.features + 1) * block)),
+        added_(static_cast<std::size_t>(sizes.features + 1)) {}
+  /// `up`: bit 8 l of an atom is set when it is above level l.
+  void add(int64_t feature, const std::array<uint32_t, block>& up) {
+    uint32_t* to = counts_.data() + feature * block;
+#pragma omp simd
+    for (int64_t i = 0; i < block; ++i) to[i] += up[static_cast<std::size_t>(i)];
+    if (++added_[static_cast<std::size_t>(feature)] == 255) empty(feature);
+  }
+  void empty() {
+    for (int64_t f = 0; f < std::ssize(added_); ++f)
+      if (added_[static_cast<std::size_t>(f)] > 0) empty(f);
+  }
+
+ private:
+  void empty(int64_t feature) {
+    uint32_t* from = counts_.data() + feature * block;
+    for (int level = 0; level < levels_; ++level) {
+      uint32_t* to = joint_ + (feature * levels_ + level) * block;
+#pragma omp simd
+      for (int64_t i = 0; i < block; ++i) to[i] += (from[i] >> (8 * level)) & 255U;
+    }
+    std::fill_n(from, block, 0U);
+    added_[static_cast<std::size_t>(feature)] = 0;
+  }
+
+  int levels_;
+  uint32_t* joint_;
+  std::vector<uint32_t> counts_;
+  std::vector<uint8_t> added_;
+};
+
 SiteStatistics::SiteStatistics(const Sizes& sizes, std::vector<float> thresholds)
     : sizes_(sizes), thresholds_(std::move(thresholds)) {
   const auto atoms = static_cast<std::size_t>(sizes.atoms);
@@ -100,12 +139,15 @@ void SiteStatistics::add_moments(int64_t first, int64_t width, const float* code
 
 void SiteStatistics::take_block(int64_t b, const float* code, const BatchInfo& info) {
   const int64_t first = b * block, width = std::min(block, sizes_.atoms - first), m = sizes_.atoms;
-  std::array<std::array<uint32_t, block>, 4> above;
+  const std::size_t row_of_joint = place(first, (sizes_.features + 1) * sizes_.levels, 0);
+  std::array<JointBytes, 2> joint = {JointBytes(sizes_, joint_[0].data() + row_of_joint),
+                                     JointBytes(sizes_, joint_[1].data() + row_of_joint)};
+  std::array<uint32_t, block> up{};
   Best best;
   for (const SectionInfo& s : info.sections) {
     best.clear();
     add_moments(first, width, code, s.first, s.last, s.held_out);
-    uint32_t* joint = joint_[s.held_out ? 1 : 0].data();
+    JointBytes& counts = joint[s.held_out ? 1 : 0];
     for (int64_t row = s.first; row < s.last; ++row) {
       const TokenInfo& token = info.tokens[static_cast<std::size_t>(row)];
       const float* x = code + row * m + first;
@@ -117,25 +159,20 @@ void SiteStatistics::take_block(int64_t b, const float* code, const BatchInfo& i
       }
       for (int level = 0; level < sizes_.levels; ++level) {
         const float* threshold = thresholds_.data() + level * m + first;
-        uint32_t* up = above[static_cast<std::size_t>(level)].data();
 #pragma omp simd
-        for (int64_t i = 0; i < width; ++i) up[i] = x[i] > threshold[i] ? 1 : 0;
-      }
-      const auto count = [&](int64_t feature) {
-        for (int level = 0; level < sizes_.levels; ++level) {
-          const uint32_t* up = above[static_cast<std::size_t>(level)].data();
-          uint32_t* to = joint + place(first, (sizes_.features + 1) * sizes_.levels, feature * sizes_.levels + level);
-#pragma omp simd
-          for (int64_t i = 0; i < width; ++i) to[i] += up[i];
+        for (int64_t i = 0; i < width; ++i) {
+          const uint32_t others = level == 0 ? 0U : up[static_cast<std::size_t>(i)];
+          up[static_cast<std::size_t>(i)] = others | (x[i] > threshold[i] ? 1U << (8 * level) : 0U);
         }
-      };
-      for (const int32_t feature : info.features.of(row)) count(feature);
-      count(sizes_.features);
+      }
+      for (const int32_t feature : info.features.of(row)) counts.add(feature, up);
+      counts.add(sizes_.features, up);
       take_active(first, width, x, row, token, best);
       if (token.sample >= 0) std::copy_n(x, width, sample_.data() + token.sample * m + first);
     }
     end_section(first, width, code, s, best);
   }
+  for (JointBytes& half : joint) half.empty();
 }
 
 void SiteStatistics::take_active(int64_t first, int64_t width, const float* x, int64_t row, const TokenInfo& token,

@@ -92,6 +92,7 @@ class SiteStatistics {
 
  private:
   struct Best;
+  class JointBytes;
   static std::size_t at(int64_t atom, bool held_out, int64_t k, int64_t each) {
     return static_cast<std::size_t>((atom * 2 + (held_out ? 1 : 0)) * each + k);
   }
