@@ -34,6 +34,8 @@ TEST_F(AtomCommands, IndexShowAndExport) {
   const json made = run_json(build);
   EXPECT_EQ(made["tokens"], 20000);
   EXPECT_GT(made["atoms"].get<int>(), 0);
+  EXPECT_LT(made["tokens_per_second_in_all"].get<double>(), made["tokens_per_second"].get<double>());
+  EXPECT_GT(made["tokens_per_second_of_eval"].get<double>(), 0);
   EXPECT_EQ(run_crate(build).code, 1);  // nothing is overwritten unasked
   const Outcome shown = run_crate({"atoms", "show", index, "blocks.0.ista.code:3-4"});
   EXPECT_EQ(shown.code, 0) << shown.err;

@@ -4,8 +4,11 @@
 // Writers of the final stream are the parts whose sum it is at the last position: with a stream that runs past every
 // block the embedding, all heads and all units; where each block renews the stream, the units of the last block alone.
 // What a writer contributes is its value times r . (what it writes), r the frozen gradient of the margin there.
+// As in crate explain the walk is in float64, on the float32 weights that serve; the margin that the float32 forward
+// computes, and what becomes of it when units are removed, come from the model itself.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
 #include "base/error.h"
@@ -13,6 +16,7 @@
 #include "work/explain/check.h"
 #include "work/explain/explain.h"
 #include "work/explain/numbers.h"
+#include "work/explain/served.h"
 #include "work/report/measures.h"
 
 namespace crate {
@@ -79,6 +83,17 @@ std::vector<double> writers(LanguageModel& model, const Walk& walk) {
   return out;
 }
 
+// The same weights, to be walked in float64.
+std::unique_ptr<LanguageModel> exact_copy(LanguageModel& model, Device& exact) {
+  auto out = std::make_unique<LanguageModel>(exact, model.config());
+  for (const Param& from : model.store().all()) {
+    const Tensor& to = out->store().at(from.name).value;
+    read_numbers(from.value, 0, {to.as<double>(), z(to.numel())});
+  }
+  out->store().values_changed();
+  return out;
+}
+
 std::vector<int64_t> two_likeliest(LanguageModel& model, std::vector<int32_t> tokens) {
   Run run(model.device());
   const auto n = static_cast<int64_t>(tokens.size());
@@ -116,7 +131,9 @@ int64_t writers_needed(std::vector<double> contributions, double target, double 
 
 void measure_faithfulness(ReportCard& card, int m, Variant v, LanguageModel& model, const Material& material,
                           const FaithOptions& options) {
-  std::vector<double> residual, needed[3], agreement;
+  Device ref({.kind = DeviceKind::ref});
+  const auto exact = exact_copy(model, ref);
+  std::vector<double> residual, served, needed[3], agreement;
   std::vector<const Window*> held;
   for (const Window& w : material.windows) {
     if (w.held_out) held.push_back(&w);
@@ -126,17 +143,19 @@ void measure_faithfulness(ReportCard& card, int m, Variant v, LanguageModel& mod
     std::vector<int32_t> tokens = held[p * held.size() / prompts]->tokens;
     tokens.resize(std::min(tokens.size(), z(options.length)));
     const std::vector<int64_t> two = two_likeliest(model, tokens);
-    const LanguageSubject subject(model, tokens);
+    const LanguageSubject subject(*exact, tokens), serving(model, tokens);
     const Walk walk(subject, {{.score = two[0], .contrast = two[1]}});
     const Explanation e = explain(walk, 0);
     residual.push_back(e.residual());
-    const std::vector<double> parts = writers(model, walk);
+    served.push_back(served_by(serving, walk).distance(e.value));
+    const std::vector<double> parts = writers(*exact, walk);
     constexpr double shares[] = {0.5, 0.9, 0.99};
     for (std::size_t q = 0; q < 3; ++q)
       needed[q].push_back(static_cast<double>(writers_needed(parts, walk.value(0), shares[q])));
-    agreement.push_back(agreement_of(ablate(subject, e, some_units(e, 8, options.seed, p))).correlation);
+    agreement.push_back(agreement_of(ablate(serving, e, some_units(e, 8, options.seed, p))).correlation);
   }
   card.add("faith.residual", m, v, std::move(residual));
+  card.add("faith.served", m, v, std::move(served));
   card.add("faith.units50", m, v, std::move(needed[0]));
   card.add("faith.units90", m, v, std::move(needed[1]));
   card.add("faith.units99", m, v, std::move(needed[2]));

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "work/explain/numbers.h"
 
 namespace crate {
 namespace {
@@ -132,14 +133,13 @@ std::vector<double> written_by(LanguageModel& model, int64_t layer, const std::v
   const std::string untied = block + "ista.dict_out";
   const std::string name = !white ? block + "mlp.w_out" : model.store().has(untied) ? untied : block + "ista.dict";
   const Tensor& w = model.store().at(name).value;
-  const auto* x = w.as<float>();
   const auto m = static_cast<int64_t>(direction.size()), d = c.dim;
   const bool columns = !white || c.family == Family::crate_gpt;  // (d, m), else (m, d)
   std::vector<double> out(static_cast<std::size_t>(d));
   for (int64_t j = 0; j < m; ++j) {
     const double q = direction[static_cast<std::size_t>(j)];
     if (q == 0) continue;
-    for (int64_t i = 0; i < d; ++i) out[static_cast<std::size_t>(i)] += q * x[columns ? i * m + j : j * d + i];
+    for (int64_t i = 0; i < d; ++i) out[static_cast<std::size_t>(i)] += q * number_at(w, columns ? i * m + j : j * d + i);
   }
   return out;
 }
