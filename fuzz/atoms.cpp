@@ -27,6 +27,7 @@ void ask_all(crate::AtomIndex& index, const std::string& site, int64_t atom) {
     if (c.peak < 0 || c.peak >= static_cast<int64_t>(c.values.size())) std::abort();
     if (index.is_text() && c.texts.size() != c.values.size()) std::abort();
     index.title(c.document);
+    if (!index.is_text()) index.patch_of(c);
   }
   index.random_contexts(site, atom, 20);
   index.raises(site, atom);

@@ -67,7 +67,7 @@ function read_nodes(graph, tokens) {
       at: Number.isInteger(n.ctx_idx) && n.ctx_idx >= 0 ? n.ctx_idx : -1,
       activation: typeof n.activation === "number" ? n.activation : null,
       influence: typeof n.influence === "number" ? n.influence : null,
-      contribution: typeof n.contribution === "number" ? n.contribution : null,
+      contribution: typeof n.crate?.gives === "number" ? n.crate.gives : null,
       comes: [], goes: [],
     };
     node.layer = node.kind === KINDS.target ? layers : layer_of(n);
@@ -81,7 +81,7 @@ function read_nodes(graph, tokens) {
 
 // Where a node of ours stands is told beside it, so its label need not say it again.
 function name_of(node, target) {
-  const given = visible(node.raw.clerp).trim(), ours = node.raw.site !== undefined;
+  const given = visible(node.raw.clerp).trim(), ours = node.raw.crate !== undefined;
   if (ours && node.kind === KINDS.target && typeof target?.text === "string")
     return token_text(target.text) + (typeof target.contrast === "string" ? ` rather than ${token_text(target.contrast)}` : "");
   if (node.kind === KINDS.token && (ours || !given)) return token_text(node.token);

@@ -20,7 +20,9 @@ function link_list(view, links, other, act) {
   return list;
 }
 
+// A run of tokens, or of an image what `title` names.
 function context_line(context) {
+  if (typeof context.title === "string") return element("p", { class: "context", text: `${number(context.value)}  ${visible(context.title)}` });
   const line = element("p", { class: "context" });
   const most = Math.max(1e-30, ...context.values.map((v) => Math.abs(v)));
   context.tokens.forEach((token, i) => {
@@ -38,10 +40,10 @@ function word_list(words) {
   return box;
 }
 
-function atom_parts(atom) {
+function atom_parts(atom, word) {
   const parts = [];
   if (typeof atom.density === "number") {
-    const often = atom.density > 0 ? `fires on ${number(100 * atom.density)} % of tokens` : "fired nowhere in the index";
+    const often = atom.density > 0 ? `fires on ${number(100 * atom.density)} % of ${word === "patch" ? "patches" : "tokens"}` : "fired nowhere in the index";
     parts.push(element("p", { class: "small quiet", text: atom.score === undefined ? often : `${often}; name scored ${number(atom.score)}` }));
   }
   if (atom.contexts?.length) parts.push(element("h3", { text: "Fires most in" }), ...atom.contexts.slice(0, 8).map(context_line));
@@ -59,7 +61,7 @@ function show_panel(view, node, act) {
   const atom = atom_of(view, node), facts = element("dl");
   fact(facts, "what", node.kind === KINDS.unit ? view.unit : node.kind);
   fact(facts, "where", place_of(node, view.word));
-  if (node.raw.site) fact(facts, "site", element("code", { text: visible(node.raw.site) }));
+  if (typeof node.raw.crate?.unit === "string") fact(facts, "unit", element("code", { text: visible(node.raw.crate.unit) }));
   if (node.activation !== null) fact(facts, "activation", number(node.activation, 4));
   if (node.contribution !== null) fact(facts, "contribution", element("strong", { class: node.contribution < 0 ? "minus" : "plus", text: signed(node.contribution) }));
   if (typeof node.raw.token_prob === "number" && node.kind === KINDS.target) fact(facts, "probability", number(node.raw.token_prob));
@@ -68,7 +70,7 @@ function show_panel(view, node, act) {
   panel.replaceChildren(
     element("h2", { text: node.name }),
     element("button", { type: "button", "aria-pressed": String(pinned), text: pinned ? "Unpin" : "Pin", onclick: () => act.pin(node) }), facts,
-    ...(atom ? atom_parts(atom) : []),
+    ...(atom ? atom_parts(atom, view.word) : []),
     ...(node.comes.length ? [element("h3", { text: "Comes from" }), link_list(view, node.comes, (l) => l.source, act)] : []),
     ...(node.goes.length ? [element("h3", { text: "Goes to" }), link_list(view, node.goes, (l) => l.target, act)] : []),
   );

@@ -111,8 +111,9 @@ function subgraph(boxes) {
 
 function box_value(b) {
   const values = b.nodes.map((n) => n.contribution).filter((c) => c !== null);
-  const count = b.nodes.length > 1 ? `${b.nodes.length} nodes, ` : "";
-  return values.length ? `${count}${signed(values.reduce((x, y) => x + y, 0))}` : count || "target";
+  const count = b.nodes.length > 1 ? `${b.nodes.length} nodes` : "";
+  if (!values.length) return count || "target";
+  return (count ? `${count}, ` : "") + signed(values.reduce((x, y) => x + y, 0));
 }
 
 // Links from a node of one box to a node of another, added up.

@@ -95,8 +95,8 @@ Built build_text(const Options& o, Device& device, const ObserveOptions& observe
     out.summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   const int64_t some = timed_windows * model->config().context;
-  out.evaluation_speed = evaluate(*model, *tokenizer, text, {.batch = o.observe.batch, .max_tokens = some})
-                             .tokens_per_second;
+  out.evaluation_speed =
+      evaluate(*model, *tokenizer, text, {.batch = o.observe.batch, .max_tokens = some}).tokens_per_second;
   return out;
 }
 
@@ -155,15 +155,7 @@ std::string shown(const std::string& bytes) {
 // The text around the peak, its token in brackets; or the image and the place of the patch.
 std::string line_of(AtomIndex& index, const AtomContext& c) {
   std::string out;
-  if (!index.is_text()) {
-    const int64_t window = std::atoll(index.about("window").c_str()),
-                  columns = std::atoll(index.about("columns").c_str());
-    if (window <= 0 || columns <= 0) return {};
-    const int64_t patch = (c.begin + c.peak) % window - std::atoll(index.about("class_token").c_str());
-    const std::string where =
-        patch < 0 ? "class token" : fmt::format("row {}, column {}", patch / columns, patch % columns);
-    return fmt::format("{}: {}", shown(index.title(c.document)), where);
-  }
+  if (!index.is_text()) return shown(index.patch_of(c));
   const int64_t lo = std::max<int64_t>(0, c.peak - 14),
                 hi = std::min<int64_t>(static_cast<int64_t>(c.texts.size()), c.peak + 8);
   for (int64_t i = lo; i < hi; ++i) {
@@ -174,6 +166,7 @@ std::string line_of(AtomIndex& index, const AtomContext& c) {
 }
 
 void print_tokens(const char* label, const std::vector<TokenValue>& tokens) {
+  if (tokens.empty()) return;
   fmt::print("  {:<9}", label);
   for (const TokenValue& t : tokens) fmt::print(" '{}' {:+.2f}", shown(t.text), t.value);
   fmt::print("\n");
@@ -196,7 +189,8 @@ void print_atom(AtomIndex& index, const AtomRecord& r, int64_t most) {
     fmt::print("  concept   {:<32} F1 {:.3f} held out ({:.3f} where chosen), above {:.3g}\n", c.text, c.f1, c.f1_train,
                c.threshold);
   for (const SimulatorScore& s : index.scores(site, r.atom))
-    fmt::print("  {:<9} {:.3f} top and random, {:.3f} random only\n", s.simulator, s.top_and_random, s.random_only);
+    if (std::isfinite(s.top_and_random) || std::isfinite(s.random_only))  // else it predicts one value everywhere
+      fmt::print("  {:<9} {:.3f} top and random, {:.3f} random only\n", s.simulator, s.top_and_random, s.random_only);
   for (const RelatedAtom& other : index.related(site, r.atom))
     fmt::print("  related   {:<6} {:+.2f}  {}\n", other.atom, other.correlation,
                shown(index.name_of(site, other.atom)));

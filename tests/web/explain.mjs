@@ -28,6 +28,10 @@ async function hover(page) {
   await unit.hover();
   const text = await page.locator("#panel").innerText();
   check(/Fires most in|fired nowhere/.test(text), `hovering an atom showed: ${text}`);
+  const shown = /contribution\s+([+−]\S+)/.exec(text), unit = /unit\s+(\S+)/.exec(text);
+  const graph = await page.evaluate(() => view.graph.nodes.map((n) => n.crate));
+  const given = unit && graph.find((n) => n.unit === unit[1])?.gives;
+  check(shown && Math.abs(Number(shown[1].replace("−", "-")) - given) <= 0.01 * Math.abs(given), `hovering ${unit?.[1]} showed ${shown?.[1]}, not ${given}`);
   check(/Raises in the output/.test(text) && /Portugal/.test(text), "hovering an atom showed no output tokens");
   check(/Comes from/.test(text) || /Goes to/.test(text), "hovering an atom showed no links");
   check(await page.locator("#stage svg.lit .link.on").count() > 0, "hovering an atom lit no link");
@@ -43,7 +47,7 @@ async function pin_and_group(page) {
   await page.locator("#group-name").fill("places");
   await page.locator("#group").click();
   check(await page.locator("#sub .box.group").count() === 1, "no supernode appeared");
-  check((await page.locator("#sub").innerText()).includes("places"), "the supernode bears no name");
+  check(/places[\s\S]*2 nodes, [+−]/.test(await page.locator("#sub").innerText()), "the supernode bears no name, or no sum");
   const copy = await page.context().newPage();
   await copy.goto(page.url());
   check(await copy.locator("#sub .box.group").count() === 1, "the address does not carry the supernode");

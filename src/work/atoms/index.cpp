@@ -201,6 +201,14 @@ std::string AtomIndex::title(int64_t document) {
   return s.step() ? s.text(0) : std::string();
 }
 
+std::string AtomIndex::patch_of(const AtomContext& context) {
+  const int64_t window = std::atoll(about("window").c_str()), columns = std::atoll(about("columns").c_str());
+  if (window <= 0 || columns <= 0) return {};
+  const int64_t patch = (context.begin + context.peak) % window - (about("class_token") == "1" ? 1 : 0);
+  return fmt::format("{}: {}", title(context.document),
+                     patch < 0 ? "class token" : fmt::format("row {}, column {}", patch / columns, patch % columns));
+}
+
 std::vector<TokenValue> AtomIndex::effects(std::string_view site, int64_t atom, bool raised) {
   Statement s(database_, raised ? "SELECT token, value FROM effect WHERE atom = ? AND place > 0 ORDER BY place"
                                 : "SELECT token, value FROM effect WHERE atom = ? AND place < 0 ORDER BY place DESC");

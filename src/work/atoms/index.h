@@ -104,6 +104,8 @@ class AtomIndex {
   bool is_text() const { return about("kind") != "images"; }
   /// Of a document: the file of an image and its class; empty for texts.
   std::string title(int64_t document);
+  /// Of images: the image, and the row and column of the patch that a context is around.
+  std::string patch_of(const AtomContext& context);
 
  private:
   int64_t id(std::string_view site, int64_t atom) const;

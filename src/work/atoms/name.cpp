@@ -172,9 +172,15 @@ std::vector<ConceptMatch> concept_matches(const Observation& seen, const SiteSta
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
     return a.first > b.first || (a.first == b.first && a.second < b.second);
   });
+  // Five, the best concept of the inventory or class of images among them.
+  constexpr std::size_t listed = 5;
+  const auto concept_at =
+      std::find_if(order.begin(), order.end(), [&](const auto& o) { return seen.is_concept(o.second.first); });
+  if (concept_at != order.end() && concept_at - order.begin() >= std::ptrdiff_t{listed})
+    std::rotate(order.begin() + (listed - 1), concept_at, concept_at + 1);
   std::vector<ConceptMatch> out;
   for (const auto& [f1_train, which] : order) {
-    if (out.size() == 5) break;
+    if (out.size() == listed) break;
     const auto [f, level] = which;
     const double hits = site.joint(atom, true, f, level), active = site.joint(atom, true, all, level);
     const double labelled = seen.feature_count(f, true);

@@ -21,8 +21,9 @@ json words_of(const std::vector<TokenValue>& words) {
   return out;
 }
 
-// The tokens around the strongest one.
-json context_of(const AtomContext& c) {
+// The tokens around the strongest one, or the patch.
+json context_of(AtomIndex& index, const AtomContext& c) {
+  if (!index.is_text()) return {{"title", as_utf8(index.patch_of(c))}, {"value", c.value}};
   const auto n = static_cast<int64_t>(c.texts.size());
   const int64_t from = std::max<int64_t>(0, c.peak - before_peak), to = std::min(n, c.peak + after_peak + 1);
   json tokens = json::array(), values = json::array();
@@ -37,7 +38,7 @@ json notes_on(AtomIndex& index, const std::string& site, int64_t atom) {
   const AtomRecord record = index.record(site, atom);
   json contexts = json::array();
   for (const AtomContext& c : index.contexts(site, atom, contexts_shown)) {
-    if (c.kind == "top" && contexts.size() < contexts_shown) contexts.push_back(context_of(c));
+    if (c.kind == "top" && contexts.size() < contexts_shown) contexts.push_back(context_of(index, c));
   }
   json out = {{"density", record.density},
               {"contexts", contexts},

@@ -17,7 +17,8 @@ namespace crate {
 
 /// Throws Error naming the field when the graph is not of that schema.
 /// `atoms_json` is what an index knows of the graph's atoms:
-///   {"atoms": {KEY: {density, score, contexts: [{tokens, values}], raises: [{token, value}], lowers: [...]}},
+///   {"atoms": {KEY: {density, score, contexts: [{tokens, values} or {title, value}], raises: [{token, value}], lowers:
+///   [...]}},
 ///    "of": {node_id: KEY}}
 std::string report_html(std::string_view graph_json, std::string_view atoms_json = "{}");
 
