@@ -28,10 +28,10 @@ async function hover(page) {
   await unit.hover();
   const text = await page.locator("#panel").innerText();
   check(/Fires most in|fired nowhere/.test(text), `hovering an atom showed: ${text}`);
-  const shown = /contribution\s+([+−]\S+)/.exec(text), unit = /unit\s+(\S+)/.exec(text);
-  const graph = await page.evaluate(() => view.graph.nodes.map((n) => n.crate));
-  const given = unit && graph.find((n) => n.unit === unit[1])?.gives;
-  check(shown && Math.abs(Number(shown[1].replace("−", "-")) - given) <= 0.01 * Math.abs(given), `hovering ${unit?.[1]} showed ${shown?.[1]}, not ${given}`);
+  const shown = /contribution\s+([+−]\S+)/.exec(text), told = /unit\s+(\S+)/.exec(text);
+  const graph = await page.evaluate(() => JSON.parse(document.getElementById("graph").textContent).nodes.map((n) => n.crate));
+  const given = told && graph.find((n) => n.unit === told[1])?.gives;
+  check(shown && Math.abs(Number(shown[1].replace("−", "-")) - given) <= 0.01 * Math.abs(given), `hovering ${told?.[1]} showed ${shown?.[1]}, not ${given}`);
   check(/Raises in the output/.test(text) && /Portugal/.test(text), "hovering an atom showed no output tokens");
   check(/Comes from/.test(text) || /Goes to/.test(text), "hovering an atom showed no links");
   check(await page.locator("#stage svg.lit .link.on").count() > 0, "hovering an atom lit no link");

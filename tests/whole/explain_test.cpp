@@ -1,6 +1,7 @@
 // crate explain, verify and generate --explain as a user runs them.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "tests/whole/process.h"
@@ -115,18 +116,38 @@ TEST_F(Explanations, OfGeneratedTokensDoNotDependOnTheCache) {
   EXPECT_EQ(cached[0]["tokens"].size(), 3U);
 }
 
+std::vector<std::string> tiny_image_training(const std::string& out, const std::vector<std::string>& more) {
+  std::vector<std::string> args = {"train", "recipes/scenes.toml", "--out", out};
+  for (const char* setting :
+       {"model.dim=16", "model.layers=2", "train.steps=4", "train.batch=4", "train.measure_every=0",
+        "train.eval_every=0", "data.train=synthetic:40", "data.val=synthetic:8"})
+    args.insert(args.end(), {"--set", setting});
+  args.insert(args.end(), more.begin(), more.end());
+  return args;
+}
+
+TEST_F(Explanations, OfTrainedModelsOfEveryFamilyAddUp) {
+  for (const std::string family : {"crate-gpt", "gpt2", "gpt-relu", "crate", "crate-alpha", "vit"}) {
+    const bool reads_images = family == "crate" || family == "crate-alpha" || family == "vit";
+    const std::string folder = home->at(family), file = home->at(family + ".json");
+    const std::vector<std::string> more = {"--set", "model.family=" + family, "--set", "train.steps=4"};
+    const Outcome trained = run_crate(reads_images ? tiny_image_training(folder, more) : tiny_training(folder, more));
+    ASSERT_EQ(trained.code, 0) << family << ": " << trained.err;
+    std::vector<std::string> args = {"explain", folder, "-o", file};
+    for (const char* word : reads_images ? std::array{"--image", "data/scene.png"} : std::array{"--prompt", "ROMEO: w"})
+      args.emplace_back(word);
+    ASSERT_EQ(run_crate(args).code, 0) << family;
+    const json ours = json::parse(read_file(file))["metadata"]["crate"];
+    EXPECT_LT(ours["residual"].get<double>(), 1e-12) << family;
+    EXPECT_LT(ours["edge_residual"].get<double>(), 1e-11) << family;
+    EXPECT_GE(ours["cuts"].size(), 6U) << family;
+    EXPECT_EQ(run_crate({"verify", file, folder}).code, 0) << family;
+  }
+}
+
 TEST_F(Explanations, SayWhyAClassAndHoldWhenAtomsAreChanged) {
   const std::string images = home->at("images"), file = home->at("class.json"), scene = "data/scene.png";
-  const Outcome trained = run_crate({"train", "recipes/scenes.toml",
-                                     "--out", images,
-                                     "--set", "model.dim=16",
-                                     "--set", "model.layers=2",
-                                     "--set", "train.steps=4",
-                                     "--set", "train.batch=4",
-                                     "--set", "train.measure_every=0",
-                                     "--set", "train.eval_every=0",
-                                     "--set", "data.train=synthetic:40",
-                                     "--set", "data.val=synthetic:8"});
+  const Outcome trained = run_crate(tiny_image_training(images, {}));
   ASSERT_EQ(trained.code, 0) << trained.err;
   const Outcome told = run_crate({"explain", images, "--image", scene, "--target", "ring", "--contrast", "star",
                                   "--ablate", "blocks.0.ista.code:1-3", "-o", file});

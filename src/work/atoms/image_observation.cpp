@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.h"
 
@@ -122,7 +123,7 @@ std::string ImageObservation::output_text(int64_t output) const {
 
 std::string ImageObservation::title(int64_t document) const {
   const int label = set_.label(item(document));
-  const std::string name = set_.name(item(document));
+  const std::string name = std::filesystem::path(set_.name(item(document))).filename().string();
   return label < 0 ? name : fmt::format("{} ({})", name, set_.classes()[static_cast<std::size_t>(label)].name);
 }
 
