@@ -270,7 +270,8 @@ void add_atoms(CLI::App& app) {
   c->add_option("--tail", o->tail, "only the last so large part of the text, e.g. 0.1")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  c->add_option("-o,--out", o->out, "index to write")->capture_default_str();
+  c->add_option("-o,--out", o->out, "index to write; crate explain looks for atoms.sqlite in the model directory")
+      ->capture_default_str();
   c->add_flag("--force", o->force, "replace the file");
   c->add_option("--max-tokens", o->observe.max_tokens, "only the first so many tokens; 0: all")->capture_default_str();
   c->add_option("--max-images", o->max_images, "so many images, evenly over the set; 0: all")->capture_default_str();

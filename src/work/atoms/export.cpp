@@ -104,7 +104,6 @@ json feature_of(AtomIndex& index, const std::string& site, int64_t atom) {
             {"activations", activations_of(index.contexts(site, atom), r)}};
   for (const RelatedAtom& other : index.related(site, atom)) {
     f["correlated_features_indices"].push_back(other.atom);
-    f["correlated_features_l1"].push_back(0);
     f["correlated_features_pearson"].push_back(other.correlation);
   }
   for (const TokenValue& t : index.raises(site, atom)) {
