@@ -92,7 +92,8 @@ function name_of(node, target) {
 
 function place_of(node, word) {
   const layer = node.kind === KINDS.target ? "output" : node.layer < 0 ? "embedding" : `layer ${node.layer}`;
-  return node.at < 0 ? layer : `${layer}, ${word} ${node.at} ${token_text(node.token)}`;
+  if (node.at < 0) return layer;
+  return `${layer}, ${word === "patch" ? "" : `${word} ${node.at} `}${token_text(node.token)}`;  // patches bear their place
 }
 
 // Without an influence of the file's own: the cumulated share of |contribution|, largest first.
