@@ -26,6 +26,7 @@ pid_t start(const std::vector<std::string>& args, const std::string& out, const 
   dup2(err_fd, 2);
   if (chdir(CRATE_SOURCE_DIR) != 0) _exit(127);
   setenv("OMP_NUM_THREADS", "2", 1);
+  setenv("OMP_WAIT_POLICY", "passive", 0);  // threads that spin for each other crawl on a busy machine
   std::vector<char*> argv;
   for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
