@@ -48,7 +48,8 @@ const std::vector<Measure>& measures() {
       {"faith.residual", faithfulness, "completeness residual",
        "|sum of all contributions - margin| / |margin|, the worst complete cut of a prompt, in float64", -1, false},
       {"faith.served", faithfulness, "margin of the float32 forward, distance",
-       "|margin that the serving forward computes - margin| / |margin|: rounding, no part of the explanation", -1, false},
+       "|margin that the serving forward computes - margin| / |margin|: rounding, no part of the explanation", -1,
+       false},
       {"faith.units50", faithfulness, "writers for 50 % of a margin",
        "parts that write the final stream, by |contribution|: fewest after which what is missing stays within half of "
        "the margin between the two likeliest tokens",

@@ -139,7 +139,8 @@ std::vector<double> written_by(LanguageModel& model, int64_t layer, const std::v
   for (int64_t j = 0; j < m; ++j) {
     const double q = direction[static_cast<std::size_t>(j)];
     if (q == 0) continue;
-    for (int64_t i = 0; i < d; ++i) out[static_cast<std::size_t>(i)] += q * number_at(w, columns ? i * m + j : j * d + i);
+    for (int64_t i = 0; i < d; ++i)
+      out[static_cast<std::size_t>(i)] += q * number_at(w, columns ? i * m + j : j * d + i);
   }
   return out;
 }
