@@ -67,10 +67,13 @@ void add_explain(CLI::App& app) {
   c->add_option("--prompt", o->prompt, "the text whose next token is explained");
   c->add_option("--prompt-tokens", o->prompt_tokens, "token numbers instead of a text, e.g. 5,17,3")->delimiter(',');
   c->add_option("--image", o->image,
-                "of a classifier: JPEG, PNG or WebP; --target is then a class, by name or #NUMBER");
+                "JPEG, PNG or WebP; --target is then a class, by name or #NUMBER, or a unit, and of an auto-encoder "
+                "always a unit");
   c->add_option(
       "--target", o->target,
-      "the token explained, as text or #NUMBER (default: the most likely), or a unit: blocks.1.ista.code:5:17");
+      "the token explained, as text or #NUMBER (default: the most likely), or a unit, BLOCK.ista.code:PLACE:ATOM "
+      "(twins: mlp.hidden): blocks.1.ista.code:5:17 is atom 17 at token 5, or at patch 5, where 0 may be the class "
+      "token");
   c->add_option("--contrast", o->contrast, "explain why the target rather than this token");
   c->add_option("-o,--out", o->out,
                 "what to write: FILE.html a page that opens offline, else the graph as JSON (repeatable)")

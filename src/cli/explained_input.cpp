@@ -54,6 +54,17 @@ int64_t score_named(const Input& input, const std::string& text, const char* opt
   return tokens[0];
 }
 
+/// What can be asked of a model that gives no scores.
+[[noreturn]] void fail_without_scores(const ModelConfig& c) {
+  const char* what = is_autoencoder(c.family) ? "an auto-encoder" : "a model without classes";
+  const char* site = is_white_box(c.family) ? "ista.code" : "mlp.hidden";
+  fail(
+      "a {} is {}: no class can be explained, but what made an atom active: --target blocks.L.{}:PATCH:ATOM with L in "
+      "0..{}, PATCH in 0..{}{}, ATOM in 0..{}",
+      name_of(c.family), what, site, c.layers - 1, c.image.patches() - (c.image.class_token ? 0 : 1),
+      c.image.class_token ? " (0 is the class token)" : "", c.n_atoms() - 1);
+}
+
 }  // namespace
 
 std::unique_ptr<AtomIndex> index_of(const std::string& folder, const std::string& file) {
@@ -74,6 +85,7 @@ Target target_of(const Input& input, const std::string& target, const std::strin
     out.unit = unit_of(target, input.model->config().family);
     return out;
   }
+  if (!input.subject->has_scores()) fail_without_scores(input.model->config());
   if (!target.empty()) out.score = score_named(input, target, "--target");
   if (!contrast.empty()) out.contrast = score_named(input, contrast, "--contrast");
   return out;
@@ -101,7 +113,8 @@ Input text_input(Device& device, const std::string& folder, const std::vector<in
 Input image_input(Device& device, const std::string& folder, const Image& image, const std::string& name) {
   Input in;
   in.exact = std::make_unique<Device>(DeviceOptions{.kind = DeviceKind::ref});
-  auto exact = load_vision_model(*in.exact, folder), serving = load_vision_model(device, folder);
+  auto exact = load_model(*in.exact, folder), serving = load_model(device, folder);
+  require(is_image(exact->config().family), "{} reads text: give --prompt", folder);
   const ImageConfig& c = exact->config().image;
   const EvalTransform cover{.resize = 0, .height = static_cast<int>(c.height), .width = static_cast<int>(c.width)};
   const Image seen = transformed(with_channels(image, static_cast<int>(c.channels)), cover);

@@ -43,6 +43,9 @@ class MaeModel final : public Model {
   /// predictions get the mean and deviation of the true patches. Like the images, real.
   Tensor pictures(Run& run, const Tensor& images, const MaeOutput& out);
 
+  /// The encoder's.
+  const Blocks& blocks() const { return blocks_; }
+
  private:
   Tensor encode(Run& run, const Tensor& z);
   Tensor decode(Run& run, const Tensor& latent, const Tensor& images, const Tensor& restore);

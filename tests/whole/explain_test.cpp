@@ -1,7 +1,6 @@
 // crate explain, verify and generate --explain as a user runs them.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "tests/whole/process.h"
@@ -126,22 +125,71 @@ std::vector<std::string> tiny_image_training(const std::string& out, const std::
   return args;
 }
 
+/// Explains, as JSON and as a page, sees that the parts add up and that the file holds; the document.
+json expect_it_holds(const std::string& folder, const std::vector<std::string>& what) {
+  const std::string file = folder + "/why.json", page = folder + "/why.html";
+  std::vector<std::string> args = {"explain", folder, "-o", file, "-o", page};
+  args.insert(args.end(), what.begin(), what.end());
+  const Outcome told = run_crate(args);
+  EXPECT_EQ(told.code, 0) << folder << ": " << told.err;
+  json document = json::parse(read_file(file));
+  const json& ours = document["metadata"]["crate"];
+  EXPECT_LT(ours["residual"].get<double>(), 1e-12) << folder;
+  EXPECT_LT(ours["edge_residual"].get<double>(), 1e-11) << folder;
+  EXPECT_NE(read_file(page).find(ours["target"]["unit"].get<std::string>()), std::string::npos) << folder;
+  const Outcome verified = run_crate({"verify", file, folder});
+  EXPECT_EQ(verified.code, 0) << folder << ": " << verified.err;
+  return document;
+}
+
+/// The atom of a graph that is most active.
+std::string largest_atom(const json& document) {
+  double largest = 0;
+  std::string name;
+  for (const json& node : document["nodes"]) {
+    const double value = node["activation"].get<double>();
+    if ((node["feature_type"] != "atom" && node["feature_type"] != "neuron") || value <= largest) continue;
+    largest = value;
+    name = node["crate"]["unit"];
+  }
+  return name;
+}
+
 TEST_F(Explanations, OfTrainedModelsOfEveryFamilyAddUp) {
   for (const std::string family : {"crate-gpt", "gpt2", "gpt-relu", "crate", "crate-alpha", "vit"}) {
     const bool reads_images = family == "crate" || family == "crate-alpha" || family == "vit";
-    const std::string folder = home->at(family), file = home->at(family + ".json");
+    const std::string folder = home->at(family);
     const std::vector<std::string> more = {"--set", "model.family=" + family, "--set", "train.steps=4"};
     const Outcome trained = run_crate(reads_images ? tiny_image_training(folder, more) : tiny_training(folder, more));
     ASSERT_EQ(trained.code, 0) << family << ": " << trained.err;
-    std::vector<std::string> args = {"explain", folder, "-o", file};
-    for (const char* word : reads_images ? std::array{"--image", "data/scene.png"} : std::array{"--prompt", "ROMEO: w"})
-      args.emplace_back(word);
-    ASSERT_EQ(run_crate(args).code, 0) << family;
-    const json ours = json::parse(read_file(file))["metadata"]["crate"];
-    EXPECT_LT(ours["residual"].get<double>(), 1e-12) << family;
-    EXPECT_LT(ours["edge_residual"].get<double>(), 1e-11) << family;
-    EXPECT_GE(ours["cuts"].size(), 6U) << family;
-    EXPECT_EQ(run_crate({"verify", file, folder}).code, 0) << family;
+    std::vector<std::string> what = reads_images ? std::vector<std::string>{"--image", "data/scene.png"}
+                                                 : std::vector<std::string>{"--prompt", "ROMEO: w"};
+    const json whole = expect_it_holds(folder, what);
+    EXPECT_GE(whole["metadata"]["crate"]["cuts"].size(), 6U) << family;
+    what.insert(what.end(), {"--target", largest_atom(whole)});
+    const json of_atom = expect_it_holds(folder, what);
+    EXPECT_GT(of_atom["metadata"]["crate"]["target"]["value"].get<double>(), 0) << family;
+  }
+}
+
+TEST_F(Explanations, OfAutoEncodersSayWhatMadeAnAtomActive) {
+  for (const std::string family : {"crate-mae", "vit-mae"}) {
+    const std::string folder = home->at(family), layer = family == "crate-mae" ? "ista.code" : "mlp.hidden";
+    const Outcome trained =
+        run_crate(tiny_image_training(folder, {"--set", "model.family=" + family, "--set", "model.image.classes=0",
+                                               "--set", "model.image.positions=sincos"}));
+    ASSERT_EQ(trained.code, 0) << family << ": " << trained.err;
+    const Outcome classes = run_crate({"explain", folder, "--image", "data/scene.png", "--target", "ring"});
+    EXPECT_EQ(classes.code, 1);
+    EXPECT_NE(classes.err.find("blocks.L." + layer + ":PATCH:ATOM"), std::string::npos) << classes.err;
+    double value = 0;
+    for (int atom = 0; atom < 16 && value <= 0; ++atom) {
+      const std::string target = "blocks.1." + layer + ":5:" + std::to_string(atom);
+      const json ours = expect_it_holds(folder, {"--image", "data/scene.png", "--target", target})["metadata"]["crate"];
+      value = ours["target"]["value"].get<double>();
+      EXPECT_EQ(ours["cuts"].size(), 5U) << family;  // embed, both of block 0, both of block 1
+    }
+    EXPECT_GT(value, 0) << family;
   }
 }
 

@@ -210,16 +210,27 @@ TEST_P(Explain, FrozenJacobianIsTheComplexStepWithGatesHeld) {
 INSTANTIATE_TEST_SUITE_P(All, Explain, testing::ValuesIn(small_models()),
                          [](const auto& info) { return info.param.name; });
 
+/// A noisy small model of images, and two images.
+struct ImageBed {
+  ImageBed(const ModelCase& c, DeviceKind kind)
+      : device({.kind = kind}), model(make_model(device, c.config)), batch(c.config, 2, 0, 5) {
+    init_noisily(*model, 7);
+  }
+  ImageSubject subject() {
+    const Tensor images = batch.images();
+    return {*model, {images.as<float>(), images.as<float>() + images.numel()}, images.shape};
+  }
+  Device device;
+  std::unique_ptr<Model> model;
+  PixelBatch batch;
+};
+
 class ExplainImages : public testing::TestWithParam<ModelCase> {};
 
 TEST_P(ExplainImages, CutsAndEffectsSumUp) {
   for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {
-    Device device({.kind = kind});
-    VisionModel model(device, GetParam().config);
-    init_noisily(model, 7);
-    PixelBatch batch(GetParam().config, 2, 0, 5);
-    const Tensor images = batch.images();
-    const ImageSubject subject(model, {images.as<float>(), images.as<float>() + images.numel()}, images.shape);
+    ImageBed bed(GetParam(), kind);
+    const ImageSubject subject = bed.subject();
     const Walk walk(subject, {{.score = 3}, {.score = 1, .contrast = 5}});
     const bool exact = kind == DeviceKind::ref;
     for (int64_t row = 0; row < 2; ++row) {
@@ -230,6 +241,45 @@ TEST_P(ExplainImages, CutsAndEffectsSumUp) {
     }
   }
 }
+
+class ExplainCodesOfImages : public testing::TestWithParam<ModelCase> {};
+
+/// The first atom of block 1 that is active and has its value from the image.
+Unit active_atom(const Subject& subject) {
+  const Walk any(subject, {{.is_unit = true, .unit = {UnitKind::atom, 1, 0, 0}},
+                           {.is_unit = true, .unit = {UnitKind::atom, 1, 0, 0}}});
+  const Tensor& code = any.block(1).code.value;
+  for (int64_t i = code.cols(); i < code.shape[1] * code.cols(); ++i) {
+    if (code.as<double>()[i] > 0.05) return {UnitKind::atom, 1, i / code.cols(), i % code.cols()};
+  }
+  fail("no atom is active");
+}
+
+TEST_P(ExplainCodesOfImages, CutsAndEffectsSumUpToTheAtom) {
+  ImageBed bed(GetParam(), DeviceKind::ref), serving(GetParam(), DeviceKind::cpu);
+  const ImageSubject subject = bed.subject();
+  const Target target{.is_unit = true, .unit = active_atom(subject)};
+  const Walk walk(subject, {target, {.is_unit = true, .unit = {UnitKind::atom, 0, 1, 2}}});
+  for (int64_t row = 0; row < 2; ++row) {
+    const Explanation e = explain(walk, row);
+    EXPECT_LE(e.off(), 1e-12);
+    EXPECT_LE(edges_among(walk, e, units_of(walk, e, 200)).residual(), 1e-12);
+  }
+  const Explanation e = explain(walk, 0);
+  EXPECT_GT(e.value, 0.05);
+  EXPECT_LE(e.residual(), 1e-12);
+  EXPECT_EQ(e.cuts.size(), 5U);  // embed, both of block 0, both of block 1
+  const auto alone = subject.repeated(0, 1), served = serving.subject().repeated(0, 1);
+  const Walk one(*alone, {target});
+  EXPECT_NEAR(one.value(0), e.value, 1e-12);
+  EXPECT_NEAR(served_by(*served, one).value, e.value, 1e-4);
+  if (!subject.has_scores()) {
+    EXPECT_THROW(Walk(*alone, {{.score = 0}}), Error);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ExplainCodesOfImages, testing::ValuesIn(small_image_models()),
+                         [](const auto& info) { return info.param.name; });
 
 std::vector<ModelCase> classifiers() {
   std::vector<ModelCase> cases = small_image_models();

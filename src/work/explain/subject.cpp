@@ -1,6 +1,15 @@
 #include "work/explain/subject.h"
 
 namespace crate {
+namespace {
+
+const MaeModel& encoder_of(Model& model) {
+  const auto* encoder = dynamic_cast<MaeModel*>(&model);
+  require(encoder != nullptr, "[explain] a {} reads no images", name_of(model.config().family));
+  return *encoder;
+}
+
+}  // namespace
 
 void Subject::change(AtomChanges changes) {
   for (const Intervention& c : changes.list) {
@@ -50,8 +59,12 @@ std::vector<Source> LanguageSubject::sources(int64_t row, const Tensor& /*patche
   return out;
 }
 
-ImageSubject::ImageSubject(VisionModel& model, std::vector<float> pixels, const Shape& shape)
-    : model_(model), pixels_(std::move(pixels)), shape_(shape) {
+ImageSubject::ImageSubject(Model& model, std::vector<float> pixels, const Shape& shape)
+    : model_(model),
+      classifier_(dynamic_cast<VisionModel*>(&model)),
+      blocks_(classifier_ != nullptr ? classifier_->blocks() : encoder_of(model).blocks()),
+      pixels_(std::move(pixels)),
+      shape_(shape) {
   require(shape_.rank() == 4 && shape_.numel() == static_cast<int64_t>(pixels_.size()) && !pixels_.empty(),
           "[explain] images must be (b, channels, height, width), came {} numbers as {}", pixels_.size(), shape_.str());
   const ImageConfig& c = model.config().image;
@@ -60,7 +73,10 @@ ImageSubject::ImageSubject(VisionModel& model, std::vector<float> pixels, const 
 }
 
 Tensor ImageSubject::forward(Run& run) const {
-  return model_.logits(run, {const_cast<float*>(pixels_.data()), shape_, Dtype::f32});  // an input: nobody writes it
+  const Tensor images{const_cast<float*>(pixels_.data()), shape_, Dtype::f32};  // an input: nobody writes it
+  if (has_scores()) return classifier_->logits(run, images);
+  tokens_of_images(model_, run, images);
+  return {};
 }
 
 std::unique_ptr<Subject> ImageSubject::repeated(int64_t row, int64_t count) const {

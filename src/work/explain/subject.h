@@ -4,8 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "model/language_model.h"
-#include "model/vision_model.h"
+#include "model/models.h"
 #include "work/explain/units.h"
 #include "work/steer/intervention.h"
 
@@ -36,8 +35,10 @@ class Subject {
   /// What the input puts into the stream, in one row of the batch; together embed.out. `patches` is what was seen at
   /// embed.patches, empty for a text.
   virtual std::vector<Source> sources(int64_t row, const Tensor& patches) const = 0;
-  /// The scores that a target names: (b, n, V), or (b, classes).
+  /// The scores that a target names: (b, n, V), or (b, classes); empty without scores.
   virtual Tensor forward(Run& run) const = 0;
+  /// Without, only atoms can be targets.
+  virtual bool has_scores() const { return true; }
   virtual const Blocks& blocks() const = 0;
 
   const AtomChanges& changes() const { return changes_; }
@@ -71,10 +72,11 @@ class LanguageSubject final : public Subject {
   int64_t batch_;
 };
 
-/// A classifier, which must outlive it, on normalised images (b, channels, height, width).
+/// A model of images, which must outlive it, on normalised images (b, channels, height, width): a classifier, or what
+/// has no scores: an auto-encoder's encoder, which sees every patch, and a model without classes.
 class ImageSubject final : public Subject {
  public:
-  ImageSubject(VisionModel& model, std::vector<float> pixels, const Shape& shape);
+  ImageSubject(Model& model, std::vector<float> pixels, const Shape& shape);
   Device& device() const override { return model_.device(); }
   const ModelConfig& config() const override { return model_.config(); }
   ParameterStore& store() const override { return model_.store(); }
@@ -82,10 +84,13 @@ class ImageSubject final : public Subject {
   std::unique_ptr<Subject> repeated(int64_t row, int64_t count) const override;
   std::vector<Source> sources(int64_t row, const Tensor& patches) const override;
   Tensor forward(Run& run) const override;
-  const Blocks& blocks() const override { return model_.blocks(); }
+  bool has_scores() const override { return classifier_ != nullptr && config().image.classes > 0; }
+  const Blocks& blocks() const override { return blocks_; }
 
  private:
-  VisionModel& model_;
+  Model& model_;
+  VisionModel* classifier_;  // the model when it is one
+  const Blocks& blocks_;
   std::vector<float> pixels_;
   Shape shape_;
 };

@@ -94,40 +94,50 @@ Walk::~Walk() = default;
 
 // Completes the targets and reads their values.
 void Walk::aim(const Tensor& scores) {
-  const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, width = scores.cols();
-  for (std::size_t row = 0; row < targets_.size(); ++row) {
-    Target& t = targets_[row];
-    if (t.position < 0) t.position = n - 1;
-    require(t.position < n, "[explain] position {} lies outside the input of {}", t.position, n);
-    const int64_t at = static_cast<int64_t>(row) * n + t.position;
-    const std::vector<double> all = numbers_of(scores, at * width, width);
-    const auto best = std::max_element(all.begin(), all.end());
-    if (t.score < 0) t.score = best - all.begin();
-    require(t.score < width && t.contrast < width, "[explain] target {} lies outside the {} scores",
-            std::max(t.score, t.contrast), width);
-    double total = 0;
-    for (const double s : all) total += std::exp(s - *best);
-    probabilities_.push_back(std::exp(all[static_cast<std::size_t>(t.score)] - *best) / total);
-    double value = score_of(t, scores, static_cast<int64_t>(row));
-    if (t.is_unit) {
-      const Unit& u = t.unit;
-      require(u.kind == UnitKind::atom && u.layer >= 0 && u.layer < layers(), "[explain] only atoms can be targets");
-      const Tensor& code = block(u.layer).code.value;
-      require(u.position < code.shape[1] && u.index < code.cols(),
-              "[explain] the target unit lies outside the {} positions and {} atoms", code.shape[1], code.cols());
-      value = number_at(code, (static_cast<int64_t>(row) * code.shape[1] + u.position) * code.cols() + u.index);
-    }
-    values_.push_back(value);
+  for (int64_t row = 0; row < std::ssize(targets_); ++row) {
+    if (targets_[static_cast<std::size_t>(row)].is_unit)
+      aim_at_unit(row);
+    else
+      aim_at_score(row, scores);
   }
+}
+
+void Walk::aim_at_unit(int64_t row) {
+  const Unit& u = targets_[static_cast<std::size_t>(row)].unit;
+  require(u.kind == UnitKind::atom && u.layer >= 0 && u.layer < layers(),
+          "[explain] only atoms of the {} blocks can be targets", layers());
+  const Tensor& code = block(u.layer).code.value;
+  require(u.position < code.shape[1] && u.index < code.cols(),
+          "[explain] the target unit lies outside the {} positions and {} atoms", code.shape[1], code.cols());
+  values_.push_back(number_at(code, (row * code.shape[1] + u.position) * code.cols() + u.index));
+  probabilities_.push_back(0);
+}
+
+void Walk::aim_at_score(int64_t row, const Tensor& scores) {
+  require(static_cast<bool>(scores), "[explain] a {} without classes has no scores; expected an atom as target, as {}",
+          name_of(subject_.config().family), name_of({UnitKind::atom, 0, 5, 17}, subject_.config().family));
+  const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, width = scores.cols();
+  Target& t = targets_[static_cast<std::size_t>(row)];
+  if (t.position < 0) t.position = n - 1;
+  require(t.position < n, "[explain] position {} lies outside the input of {}", t.position, n);
+  const std::vector<double> all = numbers_of(scores, (row * n + t.position) * width, width);
+  const auto best = std::max_element(all.begin(), all.end());
+  if (t.score < 0) t.score = best - all.begin();
+  require(t.score < width && t.contrast < width, "[explain] target {} lies outside the {} scores",
+          std::max(t.score, t.contrast), width);
+  double total = 0;
+  for (const double s : all) total += std::exp(s - *best);
+  probabilities_.push_back(std::exp(all[static_cast<std::size_t>(t.score)] - *best) / total);
+  values_.push_back(score_of(t, scores, row));
 }
 
 void Walk::seed(const Tensor& scores) {
   for (BlockSeen& b : blocks_) {
     for (const Seen* seen : {&b.z_pre, &b.heads, &b.z_mid, &b.code, &b.z_post}) run_.keep_grad(seen->value);
   }
-  run_.keep_grad(head_in_.value);
-  if (patches_) run_.keep_grad(patches_.value);
-  const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, width = scores.cols();
+  for (const Seen* seen : {&head_in_, &patches_}) {
+    if (*seen) run_.keep_grad(seen->value);
+  }
   for (std::size_t row = 0; row < targets_.size(); ++row) {
     const Target& t = targets_[row];
     if (t.is_unit) {
@@ -136,6 +146,7 @@ void Walk::seed(const Tensor& scores) {
                  (static_cast<int64_t>(row) * code.shape[1] + t.unit.position) * code.cols() + t.unit.index, 1);
       continue;
     }
+    const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, width = scores.cols();
     const Tensor d = zeroed(run_, scores);
     const int64_t at = (static_cast<int64_t>(row) * n + t.position) * width;
     add_number(d, at + t.score, 1);
@@ -147,8 +158,9 @@ void Walk::collect() {
   for (BlockSeen& b : blocks_) {
     for (Seen* seen : {&b.z_pre, &b.heads, &b.z_mid, &b.code, &b.z_post}) seen->grad = run_.grad_of(seen->value);
   }
-  head_in_.grad = run_.grad_of(head_in_.value);
-  if (patches_) patches_.grad = run_.grad_of(patches_.value);
+  for (Seen* seen : {&head_in_, &patches_}) {
+    if (*seen) seen->grad = run_.grad_of(seen->value);
+  }
 }
 
 }  // namespace crate

@@ -46,10 +46,11 @@ class Walk {
   const std::vector<Target>& targets() const { return targets_; }
   /// The target of a row, from the forward alone.
   double value(int64_t row) const { return values_[static_cast<std::size_t>(row)]; }
-  /// Softmax of the scores at the target's position, for its score.
+  /// Softmax of the scores at the target's position, for its score; 0 for a unit.
   double probability(int64_t row) const { return probabilities_[static_cast<std::size_t>(row)]; }
   const BlockSeen& block(int64_t i) const { return blocks_[static_cast<std::size_t>(i)]; }
   int64_t layers() const { return static_cast<int64_t>(blocks_.size()); }
+  /// Empty where there is no head.
   const Seen& head_in() const { return head_in_; }
   /// embed.patches of a model of images.
   const Seen& patches() const { return patches_; }
@@ -60,6 +61,8 @@ class Walk {
  private:
   class Listener;
   void aim(const Tensor& scores);
+  void aim_at_unit(int64_t row);
+  void aim_at_score(int64_t row, const Tensor& scores);
   void seed(const Tensor& scores);
   void collect();
 
