@@ -77,8 +77,10 @@ class Explainer {
       for (const auto& bias : out_.biases) biases += bias.second;
       add_cut("embed", sources, {}, biases);
     }
-    for (int64_t i = 0; i < walk_.layers(); ++i) read_block(i);
-    if (const Seen& last = walk_.head_in(); last.grad)
+    // A unit's cuts end at its block; what has a gradient behind it has it from another row.
+    const int64_t blocks = out_.target.is_unit ? out_.unit.layer + 1 : walk_.layers();
+    for (int64_t i = 0; i < blocks; ++i) read_block(i);
+    if (const Seen& last = walk_.head_in(); last.grad && !out_.target.is_unit)
       add_cut("head.in", {}, given(last.value, last.grad, row_, batch_), biases_behind(walk_, row_, last, false));
     put_most_first(out_.heads);
     put_most_first(out_.atoms);

@@ -30,7 +30,7 @@ struct Cut {
   double units = 0, stream = 0, biases = 0;
   double size = 0;  ///< sum of the absolute terms: heads, atoms and numbers of the stream one by one
   double residual = 0;
-  double off(double target) const { return std::abs(sum() - target) / size; }
+  double off(double target) const { return std::abs(sum() - target) / (size > 0 ? size : 1); }
   double sum() const { return units + stream + biases; }
 };
 
