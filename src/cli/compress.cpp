@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include "work/compress/archive.h"
 #include "work/compress/error_feedback.h"
 #include "work/compress/packed_model.h"
+#include "work/compress/tune.h"
 
 namespace crate::cli {
 namespace {
@@ -232,12 +234,26 @@ struct Quantizing : Common {
   std::string model, out, text;
   int bits = 8;
   bool force = false;
+  int64_t tune = 0;  // steps
+  double rate = TuneOptions().rate;
 };
 
 QuantizedModel quantized(const Quantizing& o) {
+  require(o.tune == 0 || !o.text.empty(), "--tune learns from a text: give --text FILE");
   if (o.text.empty()) return load_quantized(o.model, o.bits);
   Device device;
-  return quantize_with_feedback(*load_language_model(device, o.model), o.bits, read_text_file(o.text));
+  const std::unique_ptr<LanguageModel> model = load_language_model(device, o.model);
+  const std::string text = read_text_file(o.text);
+  if (o.tune == 0) return quantize_with_feedback(*model, o.bits, text);
+  Progress line;
+  TuneOptions tuning{.steps = o.tune, .rate = o.rate, .seed = o.seed};
+  if (!o.json)
+    tuning.progress = [&](int64_t step, double loss) {
+      line.show(fmt::format("[{}] step {}/{}  {:.4f} bits a byte, rounded",
+                            bar(static_cast<double>(step + 1) / static_cast<double>(o.tune), 20), step + 1, o.tune,
+                            loss / std::numbers::ln2));
+    };
+  return quantize_tuned(*model, o.bits, text, tuning);
 }
 
 void run_quantize(const Quantizing& o) {
@@ -321,6 +337,9 @@ void add_quantize(CLI::App& app) {
   c->add_option("model", o->model, "a model directory")->required();
   c->add_option("-o,--out", o->out, "the file");
   c->add_option("--text", o->text, "text to listen to: rounding errors are then fed back to where they hurt least");
+  c->add_option("--tune", o->tune, "steps of training on --text with the rounding in the loop, instead")
+      ->check(not_negative());
+  c->add_option("--rate", o->rate, "learning rate of --tune")->capture_default_str()->check(positive());
   add_bits(*c, o->bits);
   c->add_flag("--force", o->force, "replace the file if it exists");
   c->callback([o] { run_quantize(*o); });
