@@ -116,6 +116,8 @@ void tell(const Compressing& o, const CompressResult& r) {
                               {"bits_per_byte", bits_a_byte(r.archive, r.raw)},
                               {"bits_per_byte_with_model", bits_a_byte(both, r.raw)},
                               {"weights", r.weights},
+                              {"streams", r.streams},
+                              {"streams_cost_bits", r.cuts},
                               {"seconds", r.seconds}}
                    .dump());
     return;
@@ -137,6 +139,9 @@ void tell(const Compressing& o, const CompressResult& r) {
   fmt::print(to, "{}{} bytes ({:.4f})\n{} weights, {:.2f} bits each once coded; {:.1f} KB/s\n",
              o.options.embed ? ", of which model " : ", archive + model ", o.options.embed ? r.model : both,
              bits_a_byte(o.options.embed ? r.model : both, r.raw), r.weights, bits_a_byte(r.model, r.weights), speed);
+  if (r.streams > 1)
+    fmt::print(to, "{} streams: that each begins without context costs {:.0f} bytes ({:.4f} bits a byte)\n", r.streams,
+               r.cuts / 8, r.raw > 0 ? r.cuts / static_cast<double>(r.raw) : 0);
 }
 
 void run(const Compressing& o) {
@@ -303,7 +308,8 @@ void add_compress(CLI::App& app) {
   add_bits(*c, o->bits);
   c->add_flag("--embed", o->options.embed, "put the model inside: the archive needs nothing else");
   c->add_option("--streams", o->options.streams,
-                "independent pieces of each 4 MiB (0: one per 128 KiB); more decode faster and cost some bytes each")
+                "independent pieces of each 4 MiB (0: one per 128 KiB, one with --mix); more decode faster and cost "
+                "some bytes each")
       ->capture_default_str();
   c->add_option("--hop", o->options.hop,
                 "tokens between windows (0: three quarters of the context); fewer: smaller and slower")

@@ -103,6 +103,8 @@ class Compressor {
     }
     put(std::string(1, end_record));
     if (const MixReport* report = coding_.coder->report()) result_.mixed = *report;
+    result_.streams = coding_.coder->cuts().streams;
+    result_.cuts = coding_.coder->cuts().bits;
     result_.seconds = since(start_);
     return result_;
   }

@@ -62,7 +62,8 @@ void Weights::learn(const int32_t* x, int32_t error) {
 }
 
 Net::Net()
-    : first_{Weights(inputs, 256, 65536 / 6, 2), Weights(inputs, 72, 65536 / 6, 2), Weights(inputs, 256, 65536 / 6, 2), Weights(inputs, 96, 65536 / 6, 2)},
+    : first_{Weights(inputs, 256, 65536 / 6, 2), Weights(inputs, 72, 65536 / 6, 2), Weights(inputs, 256, 65536 / 6, 2),
+             Weights(inputs, 96, 65536 / 6, 2)},
       second_(4, 256, 65536 / 4, 1) {}
 
 int32_t Net::mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 4>& sets, std::size_t last_set) {

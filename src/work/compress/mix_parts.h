@@ -6,7 +6,7 @@
 
 namespace crate::mix {
 
-inline constexpr int orders = 11;
+inline constexpr int orders = 11;              // contexts, see contexts_of in mixer.cpp
 inline constexpr int inputs = 2 * orders + 4;  // two a context, match twice, model, constant
 inline constexpr int match_input = 2 * orders, model_input = 2 * orders + 2, constant_input = 2 * orders + 3;
 

@@ -31,7 +31,10 @@ class ApartCoder final : public SegmentCoder {
 
   std::string encode(std::string_view bytes) override {
     const auto n = static_cast<int64_t>(bytes.size());
-    const std::vector<std::string> codes = coder_.encode(bytes, streams_for(n, coding_.streams));
+    const int64_t streams = streams_for(n, coding_.streams);
+    const std::vector<std::string> codes = coder_.encode(bytes, streams);
+    cuts_.streams += streams;
+    cuts_.bits += coder_.cost_of_cutting(bytes, streams);
     std::string payload;
     put_varint(payload, codes.size());
     for (const std::string& code : codes) put_varint(payload, code.size());
@@ -52,8 +55,10 @@ class ApartCoder final : public SegmentCoder {
   }
 
   void pass(std::string_view) override {}
+  Cuts cuts() const override { return cuts_; }
 
  private:
+  Cuts cuts_;
   ModelCoding coding_;
   StreamCoder coder_;
 };
