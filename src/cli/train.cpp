@@ -30,6 +30,8 @@ std::string shown(const std::vector<Metric>& metrics) {
       out += fmt::format("  top-{} {:.2f} %", name.back(), 100 * value);
     else if (name == "waiting")
       out += fmt::format("  waiting for data {:.1f} %", 100 * value);
+    else if (name == "left_out")
+      out += fmt::format("  {:.0f} damaged left out", value);
     else if (name != "tokens" && name != "images")
       out += fmt::format("  {} {:.4f}", name, value);
   }
@@ -79,6 +81,10 @@ void run(const Options& o, bool seed_given) {
   Progress progress;
   LayerWarnings warnings;
   options.observer.measured = [&](int64_t step, const Measurement& m) { warnings.tell(step, m, progress); };
+  options.observer.left_out = [&progress](int64_t step, const std::string& why) {
+    progress.clear();
+    fmt::print(stderr, "step {:>6}  left out: {}\n", step, why);
+  };
   if (!o.json) {
     fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
     options.observer.step = [&progress](const StepReport& r) { progress.show(line_of(r)); };

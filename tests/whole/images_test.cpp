@@ -63,5 +63,28 @@ TEST(Images, TrainedEvaluatedAndProbed) {
   EXPECT_NE(wrong.err.find("class"), std::string::npos) << wrong.err;
 }
 
+// Two of the 64 images are damaged: each is named once, both are counted, evaluation refuses them.
+TEST(Images, DamagedOnesAreNamedCountedAndLeftOut) {
+  const Folder folder;
+  const std::string scenes = folder.at("scenes"), model = folder.at("model");
+  ASSERT_EQ(run_crate({"data", "--scenes", "64", "--val-scenes", "8", "--size", "16", "-o", scenes}).code, 0);
+  const std::string ring = scenes + "/train/ring/ring_000003.png", star = scenes + "/train/star/star_000005.png";
+  write_file(ring, read_file(ring).substr(0, 100));
+  write_file(star, "no picture");
+  write_file(folder.at("r.toml"), recipe);
+  const Outcome o = run_crate({"train", folder.at("r.toml"), "--set", "data.train=" + scenes, "--set",
+                               "data.val=" + scenes, "--set", "model.image.classes=8", "--out", model});
+  EXPECT_EQ(o.code, 0) << o.err;
+  for (const std::string& file : {ring, star}) {
+    const auto at = o.err.find("left out: " + file);
+    ASSERT_NE(at, std::string::npos) << o.err;
+    EXPECT_EQ(o.err.find("left out: " + file, at + 1), std::string::npos) << o.err;
+  }
+  EXPECT_NE(read_file(model + "/metrics.jsonl").find("\"left_out\":2.0"), std::string::npos);
+  const Outcome refused = run_crate({"eval", model, "--data", scenes, "--part", "train"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find(ring), std::string::npos) << refused.err;
+}
+
 }  // namespace
 }  // namespace crate::whole

@@ -110,7 +110,6 @@ const ImageBatch& ImageLoader::next(int64_t step) {
     pause_ = true;
     std::rethrow_exception(slot.error);
   }
-  skipped_ += static_cast<int64_t>(slot.batch.skipped.size());
   return slot.batch;
 }
 

@@ -76,8 +76,6 @@ class ImageLoader {
   int64_t steps_per_epoch() const { return steps_; }
   /// How long next() had to wait for its batches so far.
   double seconds_waited() const { return waited_; }
-  /// Images left out so far because they are damaged, in the batches given.
-  int64_t skipped() const { return skipped_; }
   int threads() const { return static_cast<int>(workers_.size()); }
 
  private:
@@ -123,7 +121,6 @@ class ImageLoader {
   std::unique_ptr<std::atomic<const Image*>[]> kept_;  // decoded images, or none are kept
   std::atomic<int64_t> kept_bytes_ = 0;
   double waited_ = 0;
-  int64_t skipped_ = 0;
   std::vector<std::thread> workers_;
 };
 

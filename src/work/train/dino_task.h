@@ -34,6 +34,7 @@ class DinoTask final : public Task {
   int64_t units_a_step() const override { return recipe_.train.batch; }
   double learn(Run& run, const BatchPart& part, Sums& sums) override;
   void stepped(int64_t step) override;
+  std::vector<std::string> left_out() override { return loader_.left_out(); }
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;

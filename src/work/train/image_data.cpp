@@ -86,11 +86,18 @@ AugmentOptions ImageData::augmentation(const Recipe& recipe) {
   return out;
 }
 
+const ImageBatch& TrainLoader::next(int64_t step) {
+  const ImageBatch& batch = loader_.next(step);
+  for (const std::string& reason : batch.skipped)
+    if (damaged_.insert(reason).second) news_.push_back(reason);
+  return batch;
+}
+
 void TrainLoader::report(double seconds, std::vector<Metric>& metrics) {
   const double waited = loader_.seconds_waited();
   metrics.emplace_back("waiting", seconds > 0 ? (waited - waited_) / seconds : 0);
   waited_ = waited;
-  if (loader_.skipped() > 0) metrics.emplace_back("skipped", static_cast<double>(loader_.skipped()));
+  if (!damaged_.empty()) metrics.emplace_back("left_out", static_cast<double>(damaged_.size()));
 }
 
 }  // namespace crate

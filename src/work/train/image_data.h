@@ -1,7 +1,9 @@
 // image_data: the images a recipe learns from and validates on, and how a loader is to bring them.
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/config.h"
@@ -43,15 +45,19 @@ class ImageData {
 class TrainLoader {
  public:
   TrainLoader(const ImageSet& set, const LoaderOptions& options) : loader_(set, options) {}
-  const ImageBatch& next(int64_t step) { return loader_.next(step); }
+  const ImageBatch& next(int64_t step);
   int64_t steps_per_epoch() const { return loader_.steps_per_epoch(); }
-  /// "waiting", the share of `seconds` waited for data since the last call, and "skipped" when damaged images were left
-  /// out so far.
+  /// "waiting", the share of `seconds` waited for data since the last call, and "left_out", how many damaged images
+  /// were met so far, when there are any.
   void report(double seconds, std::vector<Metric>& metrics);
+  /// Damaged images met for the first time since this was last asked: why each was left out, with its file's name.
+  std::vector<std::string> left_out() { return std::exchange(news_, {}); }
 
  private:
   ImageLoader loader_;
   double waited_ = 0;
+  std::set<std::string> damaged_;
+  std::vector<std::string> news_;
 };
 
 }  // namespace crate

@@ -22,6 +22,7 @@ class MaeTask final : public Task {
   const char* unit() const override { return "images"; }
   int64_t units_a_step() const override { return recipe_.train.batch; }
   double learn(Run& run, const BatchPart& part, Sums& sums) override;
+  std::vector<std::string> left_out() override { return loader_.left_out(); }
   std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) override;
   Validation validate() override;
   double probe(int64_t step) override;

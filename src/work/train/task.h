@@ -70,6 +70,8 @@ class Task {
   virtual double learn(Run& run, const BatchPart& part, Sums& sums) = 0;
   /// The optimiser has made step `step`.
   virtual void stepped(int64_t /*step*/) {}
+  /// Samples that could not be read and were left out, each named with its reason, once, since this was last asked.
+  virtual std::vector<std::string> left_out() { return {}; }
   /// What the sums say beside the loss; loss_sum: the losses of the same steps added up, seconds: their time.
   virtual std::vector<Metric> metrics(const Sums& sums, double loss_sum, double seconds) = 0;
   virtual Validation validate() = 0;

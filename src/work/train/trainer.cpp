@@ -133,6 +133,8 @@ class Trainer {
     now_.loss_sum += loss;
     ++now_.loss_count;
     if (log) last_.code_nonzero = sparsity.mean();
+    if (options_.observer.left_out)
+      for (const std::string& why : task_->left_out()) options_.observer.left_out(now_.step, why);
   }
 
   void report() {

@@ -34,6 +34,7 @@ struct TrainObserver {
   std::function<void(int64_t step, const Validation&, bool averaged)> evaluated = {};
   std::function<void(int64_t step, const Measurement&)> measured = {};
   std::function<void(int64_t step, const std::string& folder)> saved = {};
+  std::function<void(int64_t step, const std::string& why)> left_out = {};  // a damaged sample, met for the first time
   std::function<void(const Run&)> traced = {};  // the tape of the first part of the first step, timed
 };
 
