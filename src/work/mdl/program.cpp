@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "base/error.h"
@@ -42,6 +43,15 @@ std::vector<std::string> environment(const std::vector<std::string>& over) {
 }
 
 double seconds_of(const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); }
+
+// Of a process that runs, so far. What wait4 tells begins with the size of this program, of which a child is a copy
+// until it becomes another.
+int64_t resident_at_most(pid_t process) {
+  std::ifstream status(fmt::format("/proc/{}/status", process));
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return 1024 * std::strtoll(line.c_str() + 6, nullptr, 10);
+  return 0;
+}
 
 ProgramCall filled(ProgramCall call, const std::string& in, const std::string& archive, const std::string& back) {
   const auto fill = [&](std::string& s) {
@@ -94,9 +104,16 @@ ProgramRun run_program(const ProgramCall& call) {
   require(error == 0, "cannot run {}: is it installed?", args[0]);
   int status = 0;
   rusage used{};
-  while (::wait4(child, &status, 0, &used) < 0) require(errno == EINTR, "lost sight of {}", args[0]);
+  int64_t memory = 0;
+  for (unsigned pause = 1000;; pause = std::min(2 * pause, 20000U)) {  // microseconds
+    memory = std::max(memory, resident_at_most(child));
+    const pid_t ended = ::wait4(child, &status, WNOHANG, &used);
+    if (ended == child) break;
+    require(ended == 0 || errno == EINTR, "lost sight of {}", args[0]);
+    ::usleep(pause);
+  }
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-          seconds_of(used.ru_utime) + seconds_of(used.ru_stime), int64_t{used.ru_maxrss} * 1024};
+          seconds_of(used.ru_utime) + seconds_of(used.ru_stime), memory};
 }
 
 std::vector<Coder> known_coders(int64_t bytes) {

@@ -18,7 +18,7 @@ struct ProgramCall {
 struct ProgramRun {
   int code = -1;       // exit code; 128 + signal
   double seconds = 0;  // of processor time, all its threads
-  int64_t memory = 0;  // bytes, at most resident
+  int64_t memory = 0;  // bytes, at most resident, as far as looking every 20 ms sees it
 };
 
 bool is_installed(const std::string& program);

@@ -52,13 +52,17 @@ TEST(LengthPrograms, WhatRunsIsMeasuredAndWhatFailsIsSaid) {
   EXPECT_TRUE(same.exact);
   EXPECT_EQ(same.raw, 5000);
   EXPECT_EQ(same.archive, 5000);
-  EXPECT_GT(same.memory, 0);
   const Coder lossy{"head", "coreutils", {{"head", "-c", "10", "%i"}, "%o", {}}, {{"cat", "%o"}, "%b", {}}};
   EXPECT_FALSE(code_file(lossy, file, folder.at("work")).exact);
   const Coder broken{"false", "coreutils", {{"false"}, "%o", {}}, {{"cat", "%o"}, "%b", {}}};
   EXPECT_THROW(code_file(broken, file, folder.at("work")), Error);
   EXPECT_TRUE(is_installed("cat"));
   EXPECT_FALSE(is_installed("no-such-program-anywhere"));
+  // A small program is small, however large this one is.
+  const std::string large(200 << 20, 'x');
+  const ProgramRun slept = run_program({{"sleep", "0.05"}, "", {}});
+  EXPECT_GT(slept.memory, 1 << 18);
+  EXPECT_LT(slept.memory, static_cast<int64_t>(large.size()) / 4);
   EXPECT_EQ(run_program({{"sh", "-c", "exit $CODE"}, "", {"CODE=7"}}).code, 7);
 }
 
