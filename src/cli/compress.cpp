@@ -1,6 +1,7 @@
 // crate compress, decompress, test, quantize: files as archives under a byte-level model.
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -141,7 +142,7 @@ void tell(const Compressing& o, const CompressResult& r) {
              bits_a_byte(o.options.embed ? r.model : both, r.raw), r.weights, bits_a_byte(r.model, r.weights), speed);
   if (r.streams > 1)
     fmt::print(to, "{} streams: that each begins without context costs {:.0f} bytes ({:.4f} bits a byte)\n", r.streams,
-               r.cuts / 8, r.raw > 0 ? r.cuts / static_cast<double>(r.raw) : 0);
+               std::round(r.cuts / 8) + 0.0, r.raw > 0 ? r.cuts / static_cast<double>(r.raw) : 0);
 }
 
 void run(const Compressing& o) {
