@@ -2,8 +2,7 @@
 # Trains CRATE, CRATE-alpha and ViT of equal parameters on three sets of images with three seeds each and appends a line of
 # JSON a run to docs/results/vision.jsonl. What is there already is not run again; a run that was cut short is resumed.
 #   scripts/vision_runs.sh [SET...]     SET: mnist, cifar10-jpg, tiny-imagenet-20, scenes; all by default
-# Models of scenes are trained on labels alone and then asked for masks, beside the same model before training: the threshold
-# tau of the cut is chosen on 100 scenes of the validation part, the IoU printed is that of 300 scenes of the test part.
+# Beside each the same model before its training, for scripts/vision_masks.sh.
 # Each family first tries the same learning rates for a quarter of the steps with seed 1; the best validation loss wins.
 # Environment: CRATE (the command), DATA (folder of the sets), OUT (models), RESULTS (the file), SEEDS.
 set -eu
@@ -36,7 +35,7 @@ settings() {
     mnist) echo "recipes/mnist.toml $data/mnist 1400" ;;
     cifar10-jpg) echo "recipes/cifar10.toml $data/cifar10-jpg.tar 780" ;;
     tiny-imagenet-20) echo "recipes/tiny-imagenet-20.toml $data/tiny-imagenet-20.tar 780" ;;
-    scenes) echo "recipes/scenes.toml synthetic:20000 1500" ;;
+    scenes) echo "recipes/scenes.toml synthetic:100000 6000" ;;
     *) echo "no setting for '$1'; known are mnist, cifar10-jpg, tiny-imagenet-20, scenes" >&2 && exit 2 ;;
   esac
 }
@@ -54,20 +53,6 @@ train() {
 }
 
 field() { sed -n "s/.*\"$1\":\([-0-9.e]*\).*/\1/p"; }
-
-iou() { # MODEL SCENES PART TAU
-  "$crate" segment "$1" --json --threads 1 --data "synthetic:$2" --split "$3" --tau "$4"
-}
-
-masks() { # MODEL: the threshold and the command's JSON on the test part
-  local best=0 best_iou=-1
-  for tau in 0.05 0.1 0.15 0.2 0.3 0.4 0.5 0.7; do
-    local found
-    found=$(iou "$1" 100 val "$tau" | field foreground_iou)
-    if awk "BEGIN { exit !($found > $best_iou) }"; then best=$tau best_iou=$found; fi
-  done
-  echo "{\"tau\":$best,\"cut\":$(iou "$1" 300 test "$best")}"
-}
 
 best_rate() { # SET FAMILY
   local best="" best_loss=""
@@ -89,14 +74,11 @@ for set in ${*:-mnist cifar10-jpg tiny-imagenet-20 scenes}; do
       if grep -q "\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed," "$results"; then continue; fi
       [ -n "$lr" ] || lr=$(best_rate "$set" "$family")
       trained=$(train "$set" "$family" "$seed" "$lr" "$steps" "seed-$seed")
-      more="" evaluated=$source
-      if [ "$set" = scenes ]; then
-        train "$set" "$family" "$seed" "$lr" 0 "before-$seed" >/dev/null
-        more=",\"masks\":$(masks "$out/$set/$family-seed-$seed"),\"masks_untrained\":$(masks "$out/$set/$family-before-$seed")"
-        evaluated=synthetic:1000
-      fi
+      train "$set" "$family" "$seed" "$lr" 0 "before-$seed" >/dev/null
+      evaluated=$source
+      [ "$set" != scenes ] || evaluated=synthetic:1000
       measured=$("$crate" eval "$out/$set/$family-seed-$seed" --json --threads 1 --data "$evaluated" --part val)
-      echo "{\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed,\"lr\":$lr,\"steps\":$steps,\"train\":$trained,\"eval\":$measured$more}" \
+      echo "{\"set\":\"$set\",\"family\":\"$family\",\"seed\":$seed,\"lr\":$lr,\"steps\":$steps,\"train\":$trained,\"eval\":$measured}" \
         >>"$results"
     done
   done

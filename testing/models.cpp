@@ -23,7 +23,7 @@ ModelConfig with_options(Family family) {
   c.qk_norm = c.rotary = true;
   c.learned_positions = c.tied_head = c.bias = false;
   c.dropout = 0.2;
-  c.shift = c.exclusive = true;  // recipes leave them on for a twin too, which has neither
+  c.shift = c.direction = c.exclusive = true;  // recipes leave them on for a twin too, which has neither
   if (!is_white_box(family)) {
     c.layer_scale = true;
     c.atoms = 29;

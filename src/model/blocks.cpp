@@ -34,6 +34,7 @@ Tensor Blocks::heads(Run& run, const std::string& at, const Tensor& coords, Toke
                  .causal = causal_,
                  .shift = optional(run, at + "shift"),
                  .temperature = temperature,
+                 .direction = optional(run, at + "direction"),
                  .rotary = config_.rotary,
                  .rotary_base = config_.rotary_base,
                  .exclusive = config_.exclusive,

@@ -51,6 +51,7 @@ template <class Config, class Visit> void for_each_text_field(Config& c, Visit&&
   visit("rotary", c.rotary);
   visit("rotary_base", c.rotary_base);
   visit("shift", c.shift);
+  visit("direction", c.direction);
   visit("learned_positions", c.learned_positions);
   visit("tied_head", c.tied_head);
 }
@@ -315,7 +316,8 @@ void ModelConfig::validate() const {
   require(!layer_scale || !is_white_box(family), "[config] layer_scale belongs to gpt2, gpt-relu and vit, not {}",
           name_of(family));
   if (!is_image(family)) return;
-  require(!rotary && !shift, "[config] rotary and shift belong to models of text, not {}", name_of(family));
+  require(!rotary && !shift && !direction, "[config] rotary, shift and direction belong to models of text, not {}",
+          name_of(family));
   check_image(image, is_autoencoder(family));
   require(!image.patch_norm || family == Family::crate, "[config] image.patch_norm belongs to crate, not {}",
           name_of(family));

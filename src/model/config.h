@@ -84,6 +84,7 @@ struct ModelConfig {
   bool rotary = false;   // rotary positions on the scores
   double rotary_base = 10000;
   bool shift = false;      // mix the previous token into the key copy
+  bool direction = false;  // a learned complex factor a pair of channels on the key copy
   bool exclusive = false;  // remove each head output's part along its own projection
 
   bool learned_positions = true;  // the position table

@@ -40,6 +40,7 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
   refuse(!c.learned_positions, "learned_positions = false");
   refuse(!c.tied_head, "tied_head = false");
   refuse(white && c.shift, "shift");
+  refuse(white && c.direction, "direction");
   return options;
 }
 

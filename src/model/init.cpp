@@ -76,6 +76,7 @@ Fill fill_of(const ModelConfig& c, std::string_view name, const Shape& shape) {
   if (name.ends_with("ista.eta")) return {Fill::constant, c.eta_of(layer_of(name))};
   if (name.ends_with("ista.lambda")) return {Fill::constant, c.lambda_of(layer_of(name))};
   if (ends_with_any(name, {".scale", "temperature"})) return {Fill::constant, 1};
+  if (name.ends_with("mssa.direction")) return {Fill::constant, 0};
   if (ends_with_any(name, {"gamma1", "gamma2"})) return {Fill::constant, 1e-5};
   if (ends_with_any(name, {"ista.dict", "ista.dict_out"}))
     return {Fill::uniform, std::sqrt(6.0 / static_cast<double>(c.dim))};

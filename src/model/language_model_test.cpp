@@ -228,7 +228,7 @@ TEST(LanguageModel, StartsAsTheAuthorsStart) {
   c.family = Family::crate_lm;
   c.dim = 64;
   c.layers = 2;
-  c.qk_norm = c.shift = c.learn_eta = c.learn_lambda = true;
+  c.qk_norm = c.shift = c.direction = c.learn_eta = c.learn_lambda = true;
   c.eta = {0.1, 0.3};
   Device device({.kind = DeviceKind::ref});
   LanguageModel model(device, c);
@@ -255,6 +255,7 @@ TEST(LanguageModel, StartsAsTheAuthorsStart) {
                                                                  {"norm.shift", 0},
                                                                  {"blocks.0.mssa.w_bias", 0},
                                                                  {"blocks.1.mssa.shift", 0},
+                                                                 {"blocks.1.mssa.direction", 0},
                                                                  {"blocks.1.ista.eta", 0.3f},
                                                                  {"blocks.1.ista.lambda", 0.1f},
                                                                  {"blocks.0.mssa.temperature", 1}};

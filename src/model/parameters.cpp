@@ -51,6 +51,7 @@ void add_attention(List& list, const ModelConfig& c, const std::string& block, c
   if (c.bias && c.qkv_bias && !white) list.vector(at + "qkv_bias", 3 * width);
   if (c.qk_norm) list.vector(at + "temperature", c.heads);
   if (c.shift && white) list.vector(at + "shift", width);
+  if (c.direction && white) list.vector(at + "direction", width);
   if (c.attention_output()) {
     list.matrix(at + "w", c.dim, width);
     if (c.attention_bias()) list.vector(at + "w_bias", c.dim);

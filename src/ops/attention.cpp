@@ -22,6 +22,7 @@ struct Made {
   Tensor out;                  // (b, n_q, d)
   Tensor lse;                  // (b, k, n_q)
   Tensor along;                // the same, when exclusive
+  Tensor factors;              // (d), 1 + r and s of the direction, when there is one
   Tensor turns;                // (n_k, p), when rotary
   Tensor held;                 // the source for scores and exclusion, when frozen and complex: it takes no derivative
 };
@@ -41,6 +42,7 @@ template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int6
   x.norm_eps = call.norm_eps;
   if (x.norm) x.temperature = call.temperature.as<T>()[head];
   if (call.shift) x.shift = call.shift.as<T>() + head * m.p;
+  if (m.factors) x.direction = m.factors.as<T>() + head * m.p;
   if (m.turns) x.turns = m.turns.as<T>();
   x.exclusive = call.exclusive;
   return x;
@@ -81,7 +83,13 @@ template <class T> void show_pattern(Run& run, const Made& m) {
   });
 }
 
+template <class T> void make_factors(const Made& m) {
+  const T* from = m.call.direction.as<T>();
+  for (int64_t c = 0; c < m.d; ++c) m.factors.as<T>()[c] = from[c] + T(c % m.p < m.p / 2 ? 1 : 0);
+}
+
 template <class T> void compute(Run& run, const Made& m) {
+  if (m.factors) make_factors<T>(m);
   if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
@@ -99,6 +107,7 @@ template <class T> void walk_back(Run& run, const Made& m) {
   GradTo d_source = run.grad_to(call.source);
   if (!d_source) d_source = {{unwanted.as<void>(), call.source.shape, run.real()}, false};
   const Scratch d_shift = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
+  const Scratch d_direction = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
   const Scratch d_temperature = run.scratch(static_cast<std::size_t>(m.batch * call.heads) * sizeof(T));
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
@@ -109,20 +118,19 @@ template <class T> void walk_back(Run& run, const Made& m) {
                              .d_v = {to + call.v_column, width},
                              .add = d_source.add,
                              .d_shift = d_shift.as<T>() + sequence * m.d + head * m.p,
+                             .d_direction = d_direction.as<T>() + sequence * m.d + head * m.p,
                              .d_temperature = d_temperature.as<T>() + task};
     head_backward<T>(kernels, inputs_of<T>(m, sequence, head), {m.out.as<T>() + at, m.d}, {d_out.as<T>() + at, m.d},
                      kept_of<T>(m, task), grads, scratch);
   });
-  if (call.shift) {
-    if (const GradTo to = run.grad_to(call.shift)) {
-      sum_rows(run.device(), to, {d_shift.as<void>(), {m.batch, m.d}, run.real()});
-    }
-  }
-  if (call.temperature) {
-    if (const GradTo to = run.grad_to(call.temperature)) {
-      sum_rows(run.device(), to, {d_temperature.as<void>(), {m.batch, call.heads}, run.real()});
-    }
-  }
+  const auto sum_batch = [&](const Tensor& parameter, const Scratch& parts) {
+    if (!parameter) return;
+    if (const GradTo to = run.grad_to(parameter))
+      sum_rows(run.device(), to, {parts.as<void>(), {m.batch, parameter.numel()}, run.real()});
+  };
+  sum_batch(call.shift, d_shift);
+  sum_batch(call.direction, d_direction);
+  sum_batch(call.temperature, d_temperature);
 }
 
 /// The pattern held: only the values carry a gradient. d_v = P' d_y, where y is o before the exclusion.
@@ -172,9 +180,12 @@ constexpr Kernels<Kernel> frozen_kernels{.op = "attention", .ref = walk_frozen_r
 void check(const Run& run, const AttentionCall& c, int64_t d, int64_t p) {
   require(c.heads >= 1 && d % c.heads == 0, "[{}] width {} is not a multiple of {} heads", c.op, d, c.heads);
   require(!c.rotary || p % 2 == 0, "[{}] rotary turns pairs of channels, but a head is {} wide", c.op, p);
+  require(!c.direction || p % 2 == 0, "[{}] direction has a factor a pair of channels, but a head is {} wide", c.op, p);
   require(!c.temperature || c.temperature.numel() == c.heads, "[{}] temperature must be ({}), came {}", c.op, c.heads,
           c.temperature.shape.str());
   require(!c.shift || c.shift.numel() == d, "[{}] shift must be ({}), came {}", c.op, d, c.shift.shape.str());
+  require(!c.direction || c.direction.numel() == d, "[{}] direction must be ({}), came {}", c.op, d,
+          c.direction.shape.str());
   if (c.cache == nullptr) return;
   require(!run.recording() && c.causal, "[{}] a cache serves causal decoding only, not recording", c.op);
   const Tensor& rows = c.cache->rows;
@@ -225,6 +236,7 @@ Tensor attention(Run& run, const AttentionCall& call) {
          .out = {},
          .lse = {},
          .along = {},
+         .factors = {},
          .turns = {},
          .held = {}};
   if (call.cache != nullptr) {
@@ -238,6 +250,7 @@ Tensor attention(Run& run, const AttentionCall& call) {
   m.out = run.make({batch, n, d});
   m.lse = run.make({batch, call.heads, n});
   if (call.exclusive) m.along = run.make({batch, call.heads, n});
+  if (call.direction) m.factors = run.make({d});
   if (call.rotary) m.turns = run.make({m.n_k, m.p});
   hold_scores(run, m);
   const DeviceKind kind = run.device().kind();

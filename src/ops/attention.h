@@ -27,7 +27,8 @@ struct AttentionCall {
   bool causal = false;
   Tensor temperature = {};  // (k): norm of the score rows, times this for the queries; or none
   double norm_eps = 1e-6;
-  Tensor shift = {};  // (d) or none
+  Tensor shift = {};      // (d) or none
+  Tensor direction = {};  // (d) or none: of a head, p/2 numbers r, then p/2 numbers s
   bool rotary = false;
   double rotary_base = 10000;
   bool exclusive = false;

@@ -13,16 +13,16 @@ namespace {
 using Index = std::ptrdiff_t;
 
 template <class T> bool plain_scores(const HeadInputs<T>& x) {
-  return !x.norm && x.shift == nullptr && x.turns == nullptr;
+  return !x.norm && x.shift == nullptr && x.direction == nullptr && x.turns == nullptr;
 }
 
 template <class T> ScoreRows<T> query_rows(const HeadInputs<T>& x) {
   const T* turns = x.turns == nullptr ? nullptr : x.turns + (x.shape.n_k - x.shape.n_q) * x.shape.p;
-  return {x.shape.n_q, x.shape.p, x.q, x.norm, x.norm_eps, x.temperature, nullptr, turns};
+  return {x.shape.n_q, x.shape.p, x.q, x.norm, x.norm_eps, x.temperature, nullptr, nullptr, turns};
 }
 
 template <class T> ScoreRows<T> key_rows(const HeadInputs<T>& x) {
-  return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.turns};
+  return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.direction, x.turns};
 }
 
 /// q' and k', dense in scratch, or the raw rows when no option changes them; `scratch` moves past what was used.
@@ -125,8 +125,9 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
     T unused{};  // the keys' factor is the constant 1
     *grads.d_temperature = T{};
     std::fill_n(grads.d_shift, x.shift == nullptr ? 0 : p, T{});
-    kernels.rows.unmake(query_rows(x), d_q, sum_q, nullptr, grads.d_temperature, room);
-    kernels.rows.unmake(key_rows(x), d_k, sum_k, grads.d_shift, &unused, room);
+    std::fill_n(grads.d_direction, x.direction == nullptr ? 0 : p, T{});
+    kernels.rows.unmake(query_rows(x), d_q, sum_q, {.factor = grads.d_temperature}, room);
+    kernels.rows.unmake(key_rows(x), d_k, sum_k, {grads.d_shift, grads.d_direction, &unused}, room);
   }
   kernels.rows.put(n, p, sum_q, grads.d_q, grads.add);
   if (one) return;

@@ -10,6 +10,7 @@ Tensor mssa(Run& run, const Tensor& w, const MssaArgs& args) {
                          .temperature = args.temperature,
                          .norm_eps = args.norm_eps,
                          .shift = args.shift,
+                         .direction = args.direction,
                          .rotary = args.rotary,
                          .rotary_base = args.rotary_base,
                          .exclusive = args.exclusive,

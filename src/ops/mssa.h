@@ -7,6 +7,8 @@
 // Options, off by default, in this order (formulas in ops/score_rows.h):
 //   shift        keys become w_j + c o w_(j-1), c learned per channel
 //   temperature  QK-norm: queries and keys divided by their RMS in the head, scores times a learned t_h
+//   direction    keys times a learned complex factor a pair of channels: k_a <- (1 + r_a + i s_a) k_a. The real part
+//                keeps the scores symmetric, the imaginary one tells before from after
 //   rotary       queries and keys turned by their positions; values stay as they are
 //   exclusive    each output loses its part along the query's own row
 #pragma once
@@ -20,7 +22,8 @@ struct MssaArgs {
   Tensor shift = {};        ///< (d), or none
   Tensor temperature = {};  ///< (heads), or none
   double norm_eps = 1e-6;
-  bool rotary = false;  ///< needs an even p
+  Tensor direction = {};  ///< (d): of a head, p/2 numbers r, then p/2 numbers s; or none. Needs an even p
+  bool rotary = false;    ///< needs an even p
   double rotary_base = 10000;
   bool exclusive = false;
   /// Decoding: w holds only the tokens after cache->used; the operator appends them. Rows (b, capacity, d). Needs

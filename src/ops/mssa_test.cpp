@@ -7,7 +7,7 @@ namespace crate {
 namespace {
 
 struct Options {
-  bool causal = true, norm = false, shift = false, rotary = false, exclusive = false;
+  bool causal = true, norm = false, shift = false, direction = false, rotary = false, exclusive = false;
 };
 
 OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool bench = false) {
@@ -17,17 +17,20 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
   OpCase c{.op = "mssa", .name = name, .inputs = {{"w", w}}, .build = {}};
   c.inputs.push_back({"temperature", {heads}, 0.2, 1.5});
   c.inputs.push_back({"shift", {w.cols()}, 0.5});
+  c.inputs.push_back({"direction", {w.cols()}, 0.5});
   c.build = [heads, on](Run& run, std::span<const Tensor> in) {
     return mssa(run, in[0],
                 {.heads = heads,
                  .causal = on.causal,
                  .shift = on.shift ? in[2] : Tensor{},
                  .temperature = on.norm ? in[1] : Tensor{},
+                 .direction = on.direction ? in[3] : Tensor{},
                  .rotary = on.rotary,
                  .exclusive = on.exclusive});
   };
   c.inputs[1].grad = on.norm;
   c.inputs[2].grad = on.shift;
+  c.inputs[3].grad = on.direction;
   c.tolerance = on.exclusive ? 1e-4 : 2e-5;
   c.bench_only = bench;
   return c;
@@ -36,7 +39,7 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
 }  // namespace
 
 std::vector<OpCase> mssa_cases() {
-  const Options all{.norm = true, .shift = true, .rotary = true, .exclusive = true};
+  const Options all{.norm = true, .shift = true, .direction = true, .rotary = true, .exclusive = true};
   Options all_seen = all;
   all_seen.causal = false;
   return {
@@ -49,6 +52,8 @@ std::vector<OpCase> mssa_cases() {
       make_case("norm", {2, 11, 24}, 2, {.norm = true}),
       make_case("norm_seen_both_ways", {2, 11, 24}, 2, {.causal = false, .norm = true}),
       make_case("shift", {2, 11, 24}, 2, {.shift = true}),
+      make_case("direction", {2, 11, 24}, 2, {.direction = true}),
+      make_case("direction_head_40_seen_both_ways", {1, 9, 40}, 1, {.causal = false, .direction = true}),
       make_case("rotary", {2, 11, 24}, 2, {.rotary = true}),
       make_case("rotary_seen_both_ways", {1, 71, 20}, 2, {.causal = false, .rotary = true}),
       make_case("exclusive", {2, 11, 24}, 2, {.exclusive = true}),

@@ -2,6 +2,8 @@
 // w_i are the n raw rows, p wide; the steps happen in this order, each only when asked for:
 //   shift   x_i = w_i + c o w_(i-1)      c per channel, w_(-1) = 0, keys only
 //   norm    x_i <- factor x_i / sqrt(mean(x_i^2) + eps)                      RMS norm; the factor is the temperature
+//   pairs   (x_a, x_b) <- (x_a r_a - x_b s_a, x_a s_a + x_b r_a)             keys only: a complex factor r + i s a pair
+//   (a, a + p/2)
 //   turn    (x_a, x_b) <- (x_a cos - x_b sin, x_a sin + x_b cos) for the pairs (a, a + p/2)     rotary positions
 //   (RoFormer,
 //           Su et al. 2021, half-split pairs), angle = position * base^(-2a/p)
@@ -22,15 +24,23 @@ template <class T> struct ScoreRows {
   double eps = 1e-6;
   T factor = T{1};           ///< read only with norm
   const T* shift = nullptr;  ///< (p) or none
+  const T* pairs = nullptr;  ///< (p): the p/2 real parts, then the p/2 imaginary ones; or none
   const T* turns = nullptr;  ///< (n, p): p/2 cosines, then p/2 sines, of each row's position; or none
+};
+
+/// Where the gradients of what is learned of the steps are added: (p), (p) and one number.
+template <class T> struct ScoreRowGrads {
+  T* shift = nullptr;
+  T* pairs = nullptr;
+  T* factor = nullptr;
 };
 
 /// Loops over one head's rows in T. Dense rows lie p apart. `room` holds 2 p numbers.
 template <class T> struct ScoreRowKernels {
   /// rows (n, p) = the raw rows after the steps above.
   void (*make)(const ScoreRows<T>& s, T* rows);
-  /// With d_rows the gradient of `rows`: adds to d_w (n, p), and to d_shift (p) and *d_factor where s has these steps.
-  void (*unmake)(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room);
+  /// With d_rows the gradient of `rows`: adds to d_w (n, p), and to `d` where s has these steps.
+  void (*unmake)(const ScoreRows<T>& s, const T* d_rows, T* d_w, const ScoreRowGrads<T>& d, T* room);
   /// y -> z in place; along (n) keeps a_i.
   void (*exclude)(std::ptrdiff_t n, std::ptrdiff_t p, HeadRows<T> w, HeadOut<T> y, T* along);
   /// From z, a and d_z: y and d_y (n, p); adds the part of d_w (n, p) that does not pass through y.

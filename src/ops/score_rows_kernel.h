@@ -78,7 +78,12 @@ inline float over_rms(const ScoreRows<float>& s, const float* x) {
 inline void make_rows(const ScoreRows<float>& s, float* rows) {
   for (Index i = 0; i < s.n; ++i, rows += s.p) {
     const float* x = shifted(s, i, rows);
-    const float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
+    float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
+    if (s.pairs != nullptr) {
+      copy_turned(x, s.pairs, 1.0F, factor, rows, s.p);
+      x = rows;
+      factor = 1.0F;
+    }
     if (s.turns != nullptr) {
       copy_turned(x, s.turns + i * s.p, 1.0F, factor, rows, s.p);
     } else {
@@ -87,7 +92,25 @@ inline void make_rows(const ScoreRows<float>& s, float* rows) {
   }
 }
 
-inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d_w, float* d_shift, float* d_factor,
+/// d_r += g_a x_a + g_b x_b and d_s += g_b x_a - g_a x_b, times factor.
+inline void add_pair_products(const float* g, const float* x, float factor, float* d_pairs, Index p) {
+  const Index half = p / 2;
+  Index a = 0;
+  for (; a + lanes <= half; a += lanes) {
+    const Vec first = simd::load(x + a) * factor;
+    const Vec second = simd::load(x + half + a) * factor;
+    const Vec d_first = simd::load(g + a);
+    const Vec d_second = simd::load(g + half + a);
+    simd::store(d_pairs + a, simd::load(d_pairs + a) + d_first * first + d_second * second);
+    simd::store(d_pairs + half + a, simd::load(d_pairs + half + a) + d_second * first - d_first * second);
+  }
+  for (; a < half; ++a) {
+    d_pairs[a] += (g[a] * x[a] + g[half + a] * x[half + a]) * factor;
+    d_pairs[half + a] += (g[half + a] * x[a] - g[a] * x[half + a]) * factor;
+  }
+}
+
+inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d_w, const ScoreRowGrads<float>& d,
                         float* room) {
   float* g = room + s.p;
   for (Index i = 0; i < s.n; ++i, d_rows += s.p, d_w += s.p) {
@@ -96,18 +119,22 @@ inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d
     } else {
       copy_scaled(d_rows, 1.0F, g, s.p);
     }
+    const float* x = s.norm || s.pairs != nullptr ? shifted(s, i, room) : nullptr;
+    const float r = s.norm ? over_rms(s, x) : 1.0F;
+    if (s.pairs != nullptr) {
+      add_pair_products(g, x, s.norm ? r * s.factor : 1.0F, d.pairs, s.p);
+      copy_turned(g, s.pairs, -1.0F, 1.0F, g, s.p);
+    }
     if (s.norm) {
-      const float* x = shifted(s, i, room);
-      const float r = over_rms(s, x);
       const float along = dot_rows(x, g, s.p) * r;
-      *d_factor += along;
+      *d.factor += along;
       copy_scaled(g, r * s.factor, g, s.p);
       add_scaled(x, -r * r * s.factor * along / static_cast<float>(s.p), g, s.p);
     }
     add_scaled(g, 1.0F, d_w, s.p);
     if (s.shift == nullptr || i == 0) continue;
     add_products(s.shift, g, d_w - s.p, s.p);
-    add_products(s.w.at + (i - 1) * s.w.stride, g, d_shift, s.p);
+    add_products(s.w.at + (i - 1) * s.w.stride, g, d.shift, s.p);
   }
 }
 

@@ -26,11 +26,11 @@ template <class T> void shifted_row(const ScoreRows<T>& s, std::ptrdiff_t i, T* 
   for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] += s.shift[c] * before[c];
 }
 
-/// Rotates the pairs of x by the angles of row i; `back` rotates the other way.
-template <class T> void turn(const ScoreRows<T>& s, std::ptrdiff_t i, bool back, T* x) {
-  const std::ptrdiff_t half = s.p / 2;
-  const T* cosine = s.turns + i * s.p;
-  const T* sine = cosine + half;
+/// Multiplies the pairs of x by complex factors, p/2 real parts and p/2 imaginary ones; `back` by their conjugates.
+template <class T> void turn(const T* factors, bool back, T* x, std::ptrdiff_t p) {
+  const std::ptrdiff_t half = p / 2;
+  const T* cosine = factors;
+  const T* sine = factors + half;
   const T sign = back ? T(-1) : T(1);
   for (std::ptrdiff_t a = 0; a < half; ++a) {
     const T first = x[a];
@@ -47,7 +47,8 @@ template <class T> void make_rows(const ScoreRows<T>& s, T* rows) {
       const T r = inverse_rms(s, rows) * s.factor;
       for (std::ptrdiff_t c = 0; c < s.p; ++c) rows[c] *= r;
     }
-    if (s.turns != nullptr) turn(s, i, false, rows);
+    if (s.pairs != nullptr) turn(s.pairs, false, rows, s.p);
+    if (s.turns != nullptr) turn(s.turns + i * s.p, false, rows, s.p);
   }
 }
 
@@ -61,22 +62,32 @@ template <class T> void unmake_norm(const ScoreRows<T>& s, T* x, T* g, T* d_fact
   for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = (g[c] - x[c] * mean) * r * s.factor;
 }
 
-template <class T> void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, T* d_shift, T* d_factor, T* room) {
+/// g: the gradient of the rows after the factors becomes that of x, the row before them; theirs is added to d_pairs.
+template <class T> void unmake_pairs(const ScoreRows<T>& s, const T* x, T scale, T* g, T* d_pairs) {
+  const std::ptrdiff_t half = s.p / 2;
+  for (std::ptrdiff_t a = 0; a < half; ++a) {
+    d_pairs[a] += (g[a] * x[a] + g[a + half] * x[a + half]) * scale;
+    d_pairs[a + half] += (g[a + half] * x[a] - g[a] * x[a + half]) * scale;
+  }
+  turn(s.pairs, true, g, s.p);
+}
+
+template <class T>
+void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, const ScoreRowGrads<T>& d, T* room) {
   T* x = room;
   T* g = room + s.p;
   for (std::ptrdiff_t i = 0; i < s.n; ++i) {
     for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = d_rows[i * s.p + c];
-    if (s.turns != nullptr) turn(s, i, true, g);
-    if (s.norm) {
-      shifted_row(s, i, x);
-      unmake_norm(s, x, g, d_factor);
-    }
+    if (s.turns != nullptr) turn(s.turns + i * s.p, true, g, s.p);
+    shifted_row(s, i, x);
+    if (s.pairs != nullptr) unmake_pairs(s, x, s.norm ? inverse_rms(s, x) * s.factor : T(1), g, d.pairs);
+    if (s.norm) unmake_norm(s, x, g, d.factor);
     T* to = d_w + i * s.p;
     for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c] += g[c];
     if (s.shift == nullptr || i == 0) continue;
     const T* before = s.w.at + (i - 1) * s.w.stride;
     for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c - s.p] += s.shift[c] * g[c];
-    for (std::ptrdiff_t c = 0; c < s.p; ++c) d_shift[c] += before[c] * g[c];
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) d.shift[c] += before[c] * g[c];
   }
 }
 

@@ -45,7 +45,7 @@ std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>
 }  // namespace
 
 IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
-    : d_(model.config.dim),
+    : width_(model.config.attention_width()),
       heads_(model.config.heads),
       p_(model.config.head_dim()),
       context_(model.config.context),
@@ -64,6 +64,7 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
     factor_.push_back(clamp(std::llround(temperature * log2_e / std::sqrt(static_cast<double>(p_)) * 65536.0)));
   }
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
+  if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
   for (int64_t i = 0; rotary_ && i < context_; ++i) {
     for (const bool sine : {false, true}) {
@@ -77,6 +78,19 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
   }
 }
 
+void IntegerAttention::set_direction(const std::vector<float>& numbers) {
+  direction_ = fixed_of(numbers, 14);
+  double largest = 0;
+  for (int64_t c = 0; c < width_; ++c) {
+    int32_t& x = direction_[static_cast<std::size_t>(c)];
+    if (c % p_ < p_ / 2) x = clamp(int64_t{x} + (1 << 14));
+    largest = std::max(largest, std::fabs(x / 16384.0));
+  }
+  stretch_ = std::sqrt(2.0) * largest;
+  require(norm_ ? stretch_ * static_cast<double>(p_) < 512 : stretch_ < 64, "[codec] a direction of {} is too large",
+          stretch_);
+}
+
 void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string& block) {
   const std::string at = block + (white_ ? "mssa." : "mha.");
   const QuantizedMatrix& u = model.matrix(at + (white_ ? "u" : "qkv"));
@@ -86,7 +100,7 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
                 model.has(bias) ? &model.vector(bias) : nullptr);
   double value = 0, row = 0;
   for (int64_t c = 0; c < u.rows; ++c)
-    if (white_ || c >= 2 * d_) value = std::max(value, bounds[static_cast<std::size_t>(c)]);
+    if (white_ || c >= 2 * width_) value = std::max(value, bounds[static_cast<std::size_t>(c)]);
   for (int64_t head = 0; head < u.rows / p_; ++head) {
     double squares = 0;
     for (int64_t c = head * p_; c < (head + 1) * p_; ++c)
@@ -96,22 +110,24 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   double most = 0;
   for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
   value_shift_ = shift_for(value);
-  key_shift_ = shift_for(row * (1 + most));
+  key_shift_ = shift_for(row * (1 + most) * std::max(1.0, stretch_));
   require(value_shift_ < 15 && (norm_ || key_shift_ < 16), "[codec] the weights of {} are too large", at);
 }
 
 void IntegerAttention::open(IntegerCache& cache) const {
   cache.keys.assign(static_cast<std::size_t>(heads_ * key_room_), 0);
   cache.values.assign(static_cast<std::size_t>(heads_ * value_room_), 0);
-  cache.last.resize(static_cast<std::size_t>(d_));
+  cache.last.resize(static_cast<std::size_t>(width_));
 }
 
-void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, int16_t* to) const {
+void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position,
+                                 const int32_t* factors, int16_t* to) const {
   int32_t row[256];
   if (norm_)
     normalise(kernels, x, p_, norm_eps, false, {}, row);
   else
     std::copy_n(x, p_, row);
+  if (factors != nullptr) kernels.turn(factors, p_ / 2, row);
   if (rotary_) kernels.turn(turns_.data() + position * p_, p_ / 2, row);
   kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
   if (p_ % 2 != 0) to[p_] = 0;
@@ -142,7 +158,7 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
 
 void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
                               int32_t* out) const {
-  const int32_t *key = white_ ? raw : raw + d_, *value = white_ ? raw : raw + 2 * d_;
+  const int32_t *key = white_ ? raw : raw + width_, *value = white_ ? raw : raw + 2 * width_;
   for (int64_t head = 0; head < heads_; ++head) {
     const int64_t at = head * p_;
     int32_t mixed[256];
@@ -152,13 +168,13 @@ void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw,
       for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
     }
     int16_t key_row[257], query[257], own[256];
-    score_row(kernels, mixed, position, key_row);
-    score_row(kernels, raw + at, position, query);
+    score_row(kernels, mixed, position, direction_.empty() ? nullptr : direction_.data() + at, key_row);
+    score_row(kernels, raw + at, position, nullptr, query);
     kernels.to_shorts(value + at, p_, value_shift_, own);
     keep(head, position, key_row, own, cache);
     one_head(kernels, query, own, head, position + 1, cache, out + at);
   }
-  std::copy_n(key, d_, cache.last.data());
+  std::copy_n(key, width_, cache.last.data());
 }
 
 }  // namespace crate

@@ -48,6 +48,7 @@ class IntegerProduct {
   void weigh(const IntegerKernels& kernels, int32_t* x) const;
 
   int64_t outputs() const { return outputs_; }
+  int64_t inputs() const { return inputs_; }
   /// y (rows, outputs) in Q16.
   void apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const;
 

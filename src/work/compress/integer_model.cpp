@@ -117,14 +117,15 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& la
   ByteRows bytes;
   bytes.set(kernels, x.data(), n, d_, false);
   layer.coords.apply(kernels, bytes, coords.data());
+  std::vector<int32_t> heads(static_cast<std::size_t>(n * layer.out.inputs()));
   for (std::size_t i = 0; i < coords.size() && !layer.coords_bias.empty(); ++i)
     coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[i % static_cast<std::size_t>(width)]);
   for (int64_t r = 0; r < n; ++r) {
     const Place& place = places[static_cast<std::size_t>(r)];
     layer.attention.attend(kernels, coords.data() + r * width, place.position,
-                           place.state->caches[static_cast<std::size_t>(index)], x.data() + r * d_);
+                           place.state->caches[static_cast<std::size_t>(index)], heads.data() + r * layer.out.inputs());
   }
-  bytes.set(kernels, x.data(), n, d_, false);
+  bytes.set(kernels, heads.data(), n, layer.out.inputs(), false);
   std::vector<int32_t> y(x.size());
   layer.out.apply(kernels, bytes, y.data());
   add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);

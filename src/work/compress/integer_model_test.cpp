@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "testing/models.h"
@@ -16,6 +17,11 @@ constexpr int64_t rows = 16;
 // A byte model of every family and option, with weights that make it say something.
 std::vector<ModelCase> byte_models() {
   std::vector<ModelCase> cases = small_models();
+  const auto options = std::find_if(cases.begin(), cases.end(), [](const ModelCase& c) { return c.config.direction; });
+  ModelCase wide_heads = *options;
+  wide_heads.name = "wide_heads";
+  wide_heads.config.head_width = 8;
+  cases.push_back(wide_heads);
   for (ModelCase& c : cases) {
     c.config.vocab = 257;
     c.config.context = 20;

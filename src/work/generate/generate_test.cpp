@@ -20,7 +20,7 @@ ModelConfig small_config(Family family, bool options) {
   c.layers = 2;
   c.context = 12;
   c.qk_norm = c.rotary = options;
-  c.shift = c.exclusive = options && is_white_box(family);
+  c.shift = c.direction = c.exclusive = options && is_white_box(family);
   return c;
 }
 
