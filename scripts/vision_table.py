@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The lines of docs/results/vision.jsonl as the table of docs/vision.md: mean and deviation over the seeds."""
+"""The lines of docs/results/vision.jsonl and vision_masks.jsonl as the tables of docs/vision.md: mean and deviation over
+the seeds."""
 import json
 import statistics
 import sys
@@ -31,12 +32,18 @@ for name in dict.fromkeys(line["set"] for line in lines):
             f"| {statistics.median(e['images_per_second'] for e in evals):.0f} |"
         )
 
-scenes = [line for line in lines if "masks" in line]
-if scenes:
-    print()
-    print("| model | IoU of the foreground, trained on labels | the same before training | tau |")
-    print("|---|---|---|---|")
-    for family in dict.fromkeys(line["family"] for line in scenes):
-        runs = [line for line in scenes if line["family"] == family]
-        found = [spread([run[key]["cut"]["foreground_iou"] for run in runs], 1, 3) for key in ("masks", "masks_untrained")]
-        print(f"| {family} | {found[0]} | {found[1]} | {', '.join(sorted({str(run['masks']['tau']) for run in runs}))} |")
+masks = [json.loads(line) for line in open(sys.argv[2] if len(sys.argv) > 2 else "docs/results/vision_masks.jsonl")]
+names = {"cut": "foreground_iou", "cut_untrained": "foreground_iou", "head": "best_iou", "head_untrained": "best_iou"}
+print()
+print("| images | model | seeds | cut, trained on labels | cut, before training | best head, trained | best head, before |")
+print("|---|---|---|---|---|---|---|")
+for name in dict.fromkeys(line["set"] for line in masks):
+    for family in dict.fromkeys(line["family"] for line in masks):
+        runs = [line for line in masks if line["set"] == name and line["family"] == family]
+        if not runs:
+            continue
+        found = [
+            spread([run[key]["test"][field] for run in runs], 1, 3) if key in runs[0] else ""
+            for key, field in names.items()
+        ]
+        print(f"| {name} | {family} | {len(runs)} | {' | '.join(found)} |")

@@ -72,6 +72,7 @@ void add_explain(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_steer(CLI::App& app);
 void add_edit(CLI::App& app);
+void add_mdl(CLI::App& app);
 void add_measure(CLI::App& app);
 void add_attention(CLI::App& app);
 void add_segment(CLI::App& app);

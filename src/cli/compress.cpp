@@ -1,9 +1,11 @@
 // crate compress, decompress, test, quantize: files as archives under a byte-level model.
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -12,6 +14,7 @@
 #include "work/compress/archive.h"
 #include "work/compress/error_feedback.h"
 #include "work/compress/packed_model.h"
+#include "work/compress/tune.h"
 
 namespace crate::cli {
 namespace {
@@ -114,6 +117,8 @@ void tell(const Compressing& o, const CompressResult& r) {
                               {"bits_per_byte", bits_a_byte(r.archive, r.raw)},
                               {"bits_per_byte_with_model", bits_a_byte(both, r.raw)},
                               {"weights", r.weights},
+                              {"streams", r.streams},
+                              {"streams_cost_bits", r.cuts},
                               {"seconds", r.seconds}}
                    .dump());
     return;
@@ -135,6 +140,9 @@ void tell(const Compressing& o, const CompressResult& r) {
   fmt::print(to, "{}{} bytes ({:.4f})\n{} weights, {:.2f} bits each once coded; {:.1f} KB/s\n",
              o.options.embed ? ", of which model " : ", archive + model ", o.options.embed ? r.model : both,
              bits_a_byte(o.options.embed ? r.model : both, r.raw), r.weights, bits_a_byte(r.model, r.weights), speed);
+  if (r.streams > 1)
+    fmt::print(to, "{} streams: that each begins without context costs {:.0f} bytes ({:.4f} bits a byte)\n", r.streams,
+               std::round(r.cuts / 8) + 0.0, r.raw > 0 ? r.cuts / static_cast<double>(r.raw) : 0);
 }
 
 void run(const Compressing& o) {
@@ -232,12 +240,26 @@ struct Quantizing : Common {
   std::string model, out, text;
   int bits = 8;
   bool force = false;
+  int64_t tune = 0;  // steps
+  double rate = TuneOptions().rate;
 };
 
 QuantizedModel quantized(const Quantizing& o) {
+  require(o.tune == 0 || !o.text.empty(), "--tune learns from a text: give --text FILE");
   if (o.text.empty()) return load_quantized(o.model, o.bits);
   Device device;
-  return quantize_with_feedback(*load_language_model(device, o.model), o.bits, read_text_file(o.text));
+  const std::unique_ptr<LanguageModel> model = load_language_model(device, o.model);
+  const std::string text = read_text_file(o.text);
+  if (o.tune == 0) return quantize_with_feedback(*model, o.bits, text);
+  Progress line;
+  TuneOptions tuning{.steps = o.tune, .rate = o.rate, .seed = o.seed};
+  if (!o.json)
+    tuning.progress = [&](int64_t step, double loss) {
+      line.show(fmt::format("[{}] step {}/{}  {:.4f} bits a byte, rounded",
+                            bar(static_cast<double>(step + 1) / static_cast<double>(o.tune), 20), step + 1, o.tune,
+                            loss / std::numbers::ln2));
+    };
+  return quantize_tuned(*model, o.bits, text, tuning);
 }
 
 void run_quantize(const Quantizing& o) {
@@ -287,7 +309,8 @@ void add_compress(CLI::App& app) {
   add_bits(*c, o->bits);
   c->add_flag("--embed", o->options.embed, "put the model inside: the archive needs nothing else");
   c->add_option("--streams", o->options.streams,
-                "independent pieces of each 4 MiB (0: one per 128 KiB); more decode faster and cost some bytes each")
+                "independent pieces of each 4 MiB (0: one per 128 KiB, one with --mix); more decode faster and cost "
+                "some bytes each")
       ->capture_default_str();
   c->add_option("--hop", o->options.hop,
                 "tokens between windows (0: three quarters of the context); fewer: smaller and slower")
@@ -321,6 +344,9 @@ void add_quantize(CLI::App& app) {
   c->add_option("model", o->model, "a model directory")->required();
   c->add_option("-o,--out", o->out, "the file");
   c->add_option("--text", o->text, "text to listen to: rounding errors are then fed back to where they hurt least");
+  c->add_option("--tune", o->tune, "steps of training on --text with the rounding in the loop, instead")
+      ->check(not_negative());
+  c->add_option("--rate", o->rate, "learning rate of --tune")->capture_default_str()->check(positive());
   add_bits(*c, o->bits);
   c->add_flag("--force", o->force, "replace the file if it exists");
   c->callback([o] { run_quantize(*o); });

@@ -6,6 +6,7 @@
 #include "cli/changes.h"
 #include "cli/command.h"
 #include "cli/explanation.h"
+#include "cli/paid.h"
 #include "model/checkpoint.h"
 #include "work/explain/atom_notes.h"
 #include "work/page/explain_page.h"
@@ -22,6 +23,7 @@ struct Options : Common {
   int64_t rows = 10;
   bool check = false;
   int64_t checked = 20;
+  PaidOptions paid;
 };
 
 Input input_of(const Options& o, Device& device) {
@@ -37,6 +39,13 @@ Input input_of(const Options& o, Device& device) {
 
 void run(const Options& o) {
   Device device(o.device_options());
+  if (!o.paid.file.empty()) {
+    PaidOptions paid = o.paid;
+    paid.model = o.model;
+    paid.rows = o.rows;
+    paid.json = o.json;
+    return explain_bits(device, paid);
+  }
   Input input = input_of(o, device);
   input.change(o.changes.parse());
   const Provenance provenance = provenance_of(o.model, o.device);
@@ -92,6 +101,8 @@ void add_explain(CLI::App& app) {
   c->add_option("--rows", o->rows, "rows a table")->capture_default_str()->check(not_negative());
   c->add_flag("--check", o->check, "set the units that gave most to zero, one at a time, and run the model again");
   c->add_option("--checked", o->checked, "how many units --check takes")->capture_default_str()->check(positive());
+  c->add_option("--bits-of", o->paid.file, "of a model of bytes: which parts paid for a byte of this file, in bits");
+  c->add_option("--at", o->paid.at, "with --bits-of: which byte, from 0 (default: the last)")->check(not_negative());
   o->changes.add_to(*c);
   c->callback([o] { run(*o); });
 }

@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
            &crate::cli::add_decompress, &crate::cli::add_test,    &crate::cli::add_quantize,  &crate::cli::add_report,
            &crate::cli::add_atoms,      &crate::cli::add_explain, &crate::cli::add_verify,    &crate::cli::add_steer,
            &crate::cli::add_edit,       &crate::cli::add_measure, &crate::cli::add_attention, &crate::cli::add_segment,
-           &crate::cli::add_pca,
+           &crate::cli::add_pca,        &crate::cli::add_mdl,
        }) {
     add(app);
   }

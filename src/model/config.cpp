@@ -122,6 +122,7 @@ void choose_family(ModelConfig& c, Family family) {
 void set_from(ModelConfig& config, std::string_view name, const json& value, std::string_view where) {
   if (name == "family") {
     require(value.is_string(), "[config] {}: 'family' must be a name, came {}", where, value.dump());
+    if (value == "crate-one") return choose_crate_one(config);
     return choose_family(config, family_of(value.get<std::string>()));
   }
   if (name == "image" && value.is_object()) {
@@ -279,6 +280,16 @@ ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes) {
   c.family = autoencoder.family == Family::crate_mae ? Family::crate : Family::vit;
   c.image.classes = classes;
   return c;
+}
+
+void choose_crate_one(ModelConfig& c) {
+  c.family = Family::crate_lm;
+  c.qk_norm = c.rotary = c.direction = c.exclusive = true;
+  c.learned_positions = false;
+  c.ista_steps = 1;
+  c.ista_residual = c.untied_dictionary = c.learn_lambda = c.lambda_per_atom = true;
+  c.eta = {0.25};
+  c.lambda = {2.0};
 }
 
 ModelConfig config_of(Family family) {

@@ -119,6 +119,10 @@ ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes);
 
 /// A configuration of this family with what its authors chose where families differ: eps, thresholds, options.
 ModelConfig config_of(Family family);
+/// crate-one, "one projection, one step" (docs/math.md): crate-lm with the options that closed the gap to its black-box
+/// twin. Heads, their width and the number of atoms stay as they are. As the name of a family it can stand in recipes;
+/// a model's own file names crate-lm and every option.
+void choose_crate_one(ModelConfig& config);
 
 /// JSON with every field that the family has; reading refuses unknown keys by name and leaves out nothing silently but
 /// defaults.

@@ -12,7 +12,7 @@ namespace crate {
 namespace {
 
 LearningOptions small() {
-  return {.dim = 16, .heads = 2, .layers = 2, .context = 32, .streams = 3, .chunk = 32, .batch = 4};
+  return {.dim = 16, .heads = 2, .layers = 2, .context = 32, .streams = 3, .chunk = 32, .every = 96, .batch = 4};
 }
 
 std::string text(std::size_t n) {

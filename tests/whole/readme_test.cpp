@@ -26,7 +26,7 @@ std::vector<std::string> readme_commands() {
 std::string smaller(const std::string& command) {
   if (command.find("scenes.toml") != std::string::npos)
     return " --set train.steps=3 --set train.batch=4 --set data.train=synthetic:40 --set data.val=synthetic:16";
-  if (command.find(" compare ") != std::string::npos)
+  if (command.find(" compare ") != std::string::npos || command.find(" mdl ") != std::string::npos)
     return " --set train.steps=2 --set train.eval_tokens=500 --set train.batch=1 --set train.eval_every=0";
   if (command.find(" train ") != std::string::npos)
     return " --set train.steps=3 --set train.eval_tokens=2000 --set train.batch=2 --set train.eval_every=0";
@@ -52,11 +52,14 @@ TEST(Readme, EveryCommandRuns) {
   EXPECT_GE(commands.size(), 10u);
   const std::string root = CRATE_SOURCE_DIR;
   // The tries of the comparison's learning rates are shortened where they are written down.
-  ASSERT_EQ(run_shell("cd " + folder.at("") + " && mkdir out && for d in data fixtures models README.md; do ln -s " +
-                      root + "/$d $d; done && cp -r " + root +
-                      "/recipes . && sed -i 's/^lr_steps = .*/lr_steps = 2/' " + "recipes/compare.toml")
-                .code,
-            0);
+  ASSERT_EQ(
+      run_shell("cd " + folder.at("") + " && mkdir out && for d in data fixtures models README.md; do ln -s " + root +
+                "/$d $d; done && cp -r " + root + "/recipes . && sed -i 's/^lr_steps = .*/lr_steps = 2/' " +
+                "recipes/compare.toml && sed -i 's/^sample = .*/sample = 4096/; s/^widths = .*/widths = [4]/; s/^sizes "
+                "= .*//' " +
+                "recipes/mdl.toml")
+          .code,
+      0);
   for (const std::string& command : commands) {
     if (command.starts_with("make ")) {
       EXPECT_NE(makefile.find("\n" + command.substr(5) + ":"), std::string::npos) << command;

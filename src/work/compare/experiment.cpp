@@ -166,7 +166,8 @@ Experiment load_experiment(const std::string& path, const std::vector<std::strin
           "{}: expected a [compare] section and at least two [arm.NAME] sections", path);
   read_compare(e, *compare);
   for (const auto& [name, node] : file) {
-    require(name == "compare" || name == "arm", "{}: unknown section '{}'; expected [compare] and [arm.NAME]", path,
+    require(name == "compare" || name == "arm" || name == "mdl",
+            "{}: unknown section '{}'; expected [compare], [arm.NAME] and, for crate mdl, [mdl]", path,
             std::string_view(name.str()));
   }
   e.recipe = beside(e.recipe, path);

@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view magic = "CRZ1";
-constexpr char arithmetic = 2;  // raised whenever the numbers of a forward or of the learning change
+constexpr char arithmetic = 3;  // raised whenever the numbers of a forward or of the learning change
 constexpr std::size_t segment_size = std::size_t{4} << 20;
 constexpr std::size_t id_size = 16, check_size = 4, sum_size = 8;  // bytes
 
@@ -103,6 +103,8 @@ class Compressor {
     }
     put(std::string(1, end_record));
     if (const MixReport* report = coding_.coder->report()) result_.mixed = *report;
+    result_.streams = coding_.coder->cuts().streams;
+    result_.cuts = coding_.coder->cuts().bits;
     result_.seconds = since(start_);
     return result_;
   }

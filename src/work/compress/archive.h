@@ -42,9 +42,10 @@ struct CompressProgress {
 };
 
 struct CompressOptions {
-  bool embed = false;   // put the model inside
-  int64_t streams = 0;  // a segment of 4 MiB; 0: one per 128 KiB. More are faster to decode and cost some bytes each
-  int64_t hop = 0;      // tokens between windows, 1 .. context; 0: three quarters of the context
+  bool embed = false;  // put the model inside
+  int64_t streams =
+      0;            // a segment of 4 MiB; 0: one per 128 KiB, mixed: one. More are faster to decode and cost some bytes
+  int64_t hop = 0;  // tokens between windows, 1 .. context; 0: three quarters of the context
   bool mix = false;     // with the statistics of mixer.h
   bool report = false;  // with mix: what the parts were worth
   std::function<void(const CompressProgress&)> progress = {};
@@ -54,6 +55,8 @@ struct CompressResult {
   int64_t raw = 0, archive = 0;
   int64_t model = 0;    // bytes of the packed model, inside the archive or not
   int64_t weights = 0;  // numbers in it
+  int64_t streams = 0;  // coded apart from each other, of all segments; 0: none
+  double cuts = 0;      // bits by which they are dearer than one stream a segment
   double seconds = 0;
   MixReport mixed;  // where it was asked for
 };

@@ -89,6 +89,22 @@ TEST(Archive, EveryFamilyAndEveryWindowComesBack) {
   }
 }
 
+TEST(Archive, WhatStreamsCostIsTold) {
+  const QuantizedModel model = small_model();
+  const std::string content = said_by(model, 3000);
+  const auto told = [&](int64_t streams) {
+    return compress(model, {{"", source_of(content)}}, [](std::string_view) {}, {.streams = streams});
+  };
+  const CompressResult one = told(1), many = told(20);
+  EXPECT_EQ(one.streams, 1);
+  EXPECT_EQ(one.cuts, 0);
+  EXPECT_EQ(many.streams, 20);
+  // Every code ends in a byte begun, and its size is told in one or two.
+  const double more = 8.0 * static_cast<double>(many.archive - one.archive);
+  EXPECT_GT(many.cuts, 0);
+  EXPECT_NEAR(more - 19 * 12, many.cuts, 19 * 12);
+}
+
 TEST(Archive, NoiseGrowsByNoMoreThanPromised) {
   const QuantizedModel model = small_model();
   for (const std::size_t n : {0, 1, 100, 5000})

@@ -14,18 +14,38 @@ inline __m512i broadcast(const uint8_t* a) {
   return _mm512_set1_epi32(four);
 }
 
-// One load of weights serves several rows; several chains hide the latency of the instruction.
-template <int tile>
+// A load of weights serves `tile` rows, a spread byte of a row `width` blocks; as many chains hide the latency of the
+// instruction.
+template <int tile, int width>
 inline void product_tile(const int8_t* packed, int64_t groups, const uint8_t* acts, int64_t act_stride, int32_t* sums,
                          int64_t sum_stride) {
-  __m512i at[tile];
-  for (int r = 0; r < tile; ++r) at[r] = _mm512_setzero_si512();
+  __m512i at[tile][width];
+  for (int r = 0; r < tile; ++r)
+    for (int b = 0; b < width; ++b) at[r][b] = _mm512_setzero_si512();
   for (int64_t g = 0; g < groups; ++g) {
-    const __m512i w = _mm512_loadu_si512(packed + g * 64);
+    __m512i w[width];
+#pragma GCC unroll 4
+    for (int b = 0; b < width; ++b) w[b] = _mm512_loadu_si512(packed + (b * groups + g) * 64);
 #pragma GCC unroll 8
-    for (int r = 0; r < tile; ++r) at[r] = _mm512_dpbusd_epi32(at[r], broadcast(acts + r * act_stride + g * 4), w);
+    for (int r = 0; r < tile; ++r) {
+      const __m512i a = broadcast(acts + r * act_stride + g * 4);
+#pragma GCC unroll 4
+      for (int b = 0; b < width; ++b) at[r][b] = _mm512_dpbusd_epi32(at[r][b], a, w[b]);
+    }
   }
-  for (int r = 0; r < tile; ++r) _mm512_storeu_si512(sums + r * sum_stride, at[r]);
+  for (int r = 0; r < tile; ++r)
+    for (int b = 0; b < width; ++b) _mm512_storeu_si512(sums + r * sum_stride + b * pack_rows, at[r][b]);
+}
+
+// `tile` rows against all blocks.
+template <int tile, int width>
+inline void product_rows(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, int64_t act_stride,
+                         int32_t* sums, int64_t sum_stride) {
+  int64_t b = 0;
+  for (; b + width <= blocks; b += width)
+    product_tile<tile, width>(packed + b * groups * 64, groups, acts, act_stride, sums + b * pack_rows, sum_stride);
+  for (; b < blocks; ++b)
+    product_tile<tile, 1>(packed + b * groups * 64, groups, acts, act_stride, sums + b * pack_rows, sum_stride);
 }
 
 // A single row: four blocks side by side.
@@ -55,19 +75,16 @@ void sparse_product(const int8_t* packed, int64_t blocks, int64_t groups, const 
 void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, int64_t act_stride,
              int64_t rows, int32_t* sums, int64_t sum_stride) {
   if (rows == 1) return sparse_product(packed, blocks, groups, acts, nullptr, groups, sums);
-  for (int64_t b = 0; b < blocks; ++b) {
-    const int8_t* block = packed + b * groups * 64;
-    int64_t r = 0;
-    for (; r + 8 <= rows; r += 8)
-      product_tile<8>(block, groups, acts + r * act_stride, act_stride, sums + r * sum_stride + b * pack_rows,
-                      sum_stride);
-    for (; r + 4 <= rows; r += 4)
-      product_tile<4>(block, groups, acts + r * act_stride, act_stride, sums + r * sum_stride + b * pack_rows,
-                      sum_stride);
-    for (; r < rows; ++r)
-      product_tile<1>(block, groups, acts + r * act_stride, act_stride, sums + r * sum_stride + b * pack_rows,
-                      sum_stride);
-  }
+  int64_t r = 0;
+  const auto rest = [&](int64_t tile) { return r + tile <= rows; };
+  const auto at = [&] { return acts + r * act_stride; };
+  for (; rest(8); r += 8)
+    product_rows<8, 2>(packed, blocks, groups, at(), act_stride, sums + r * sum_stride, sum_stride);
+  for (; rest(4); r += 4)
+    product_rows<4, 4>(packed, blocks, groups, at(), act_stride, sums + r * sum_stride, sum_stride);
+  for (; rest(2); r += 2)
+    product_rows<2, 4>(packed, blocks, groups, at(), act_stride, sums + r * sum_stride, sum_stride);
+  for (; r < rows; ++r) sparse_product(packed, blocks, groups, at(), nullptr, groups, sums + r * sum_stride);
 }
 
 inline __m512i broadcast_pair(const int16_t* pair) {
@@ -90,20 +107,34 @@ void dots_of_keys(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t
   }
 }
 
+// `width` vectors of numbers side by side: a weight that is spread serves them all, and their chains hide each other.
+template <int width>
+inline void mix_columns(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {
+  __m512i even[width], odd[width];
+  for (int b = 0; b < width; ++b) even[b] = odd[b] = _mm512_setzero_si512();
+  int64_t j = 0;
+  for (; j + 2 <= pairs; j += 2) {
+    const int16_t* at = values + 2 * j * p;
+    const __m512i first = broadcast_pair(weights + 2 * j), second = broadcast_pair(weights + 2 * j + 2);
+#pragma GCC unroll 4
+    for (int b = 0; b < width; ++b) {
+      even[b] = _mm512_dpwssd_epi32(even[b], first, _mm512_loadu_si512(at + 32 * b));
+      odd[b] = _mm512_dpwssd_epi32(odd[b], second, _mm512_loadu_si512(at + 2 * p + 32 * b));
+    }
+  }
+  for (int b = 0; b < width; ++b) {
+    if (j < pairs)
+      even[b] = _mm512_dpwssd_epi32(even[b], broadcast_pair(weights + 2 * j),
+                                    _mm512_loadu_si512(values + 2 * j * p + 32 * b));
+    _mm512_storeu_si512(sums + 16 * b, _mm512_add_epi32(even[b], odd[b]));
+  }
+}
+
 void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {
   if (p % 16 != 0) return mix(weights, values, pairs, p, sums);
-  for (int64_t c = 0; c < p; c += 16) {
-    __m512i even = _mm512_setzero_si512(), odd = even;
-    int64_t j = 0;
-    for (; j + 2 <= pairs; j += 2) {
-      const int16_t* at = values + 2 * (j * p + c);
-      even = _mm512_dpwssd_epi32(even, broadcast_pair(weights + 2 * j), _mm512_loadu_si512(at));
-      odd = _mm512_dpwssd_epi32(odd, broadcast_pair(weights + 2 * j + 2), _mm512_loadu_si512(at + 2 * p));
-    }
-    if (j < pairs)
-      even = _mm512_dpwssd_epi32(even, broadcast_pair(weights + 2 * j), _mm512_loadu_si512(values + 2 * (j * p + c)));
-    _mm512_storeu_si512(sums + c, _mm512_add_epi32(even, odd));
-  }
+  int64_t c = 0;
+  for (; c + 32 <= p; c += 32) mix_columns<2>(weights, values + 2 * c, pairs, p, sums + c);
+  for (; c < p; c += 16) mix_columns<1>(weights, values + 2 * c, pairs, p, sums + c);
 }
 
 }  // namespace

@@ -62,19 +62,20 @@ void Weights::learn(const int32_t* x, int32_t error) {
 }
 
 Net::Net()
-    : first_{Weights(inputs, 256, 65536 / 5, 6), Weights(inputs, 72, 65536 / 5, 6), Weights(inputs, 256, 65536 / 5, 6)},
-      second_(3, 256, 65536 / 3, 2) {}
+    : first_{Weights(inputs, 256, 65536 / 6, 2), Weights(inputs, 72, 65536 / 6, 2), Weights(inputs, 256, 65536 / 6, 2),
+             Weights(inputs, 96, 65536 / 6, 2)},
+      second_(4, 256, 65536 / 4, 1) {}
 
-int32_t Net::mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 3>& sets, std::size_t last_set) {
+int32_t Net::mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 4>& sets, std::size_t last_set) {
   for (int i = 0; i < inputs; ++i) x_[static_cast<std::size_t>(i)] = (mask >> i & 1) != 0 ? x[i] : 0;
-  for (std::size_t k = 0; k < 3; ++k) middle_[k] = first_[k].sum(x_.data(), sets[k]);
+  for (std::size_t k = 0; k < 4; ++k) middle_[k] = first_[k].sum(x_.data(), sets[k]);
   out_ = second_.sum(middle_.data(), last_set);
   return logistic::squash(out_);
 }
 
 void Net::learn(bool bit) {
   const int32_t target = bit ? 65535 : 0;
-  for (std::size_t k = 0; k < 3; ++k) first_[k].learn(x_.data(), target - logistic::squash(middle_[k]));
+  for (std::size_t k = 0; k < 4; ++k) first_[k].learn(x_.data(), target - logistic::squash(middle_[k]));
   second_.learn(middle_.data(), target - logistic::squash(out_));
 }
 

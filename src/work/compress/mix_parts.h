@@ -6,7 +6,7 @@
 
 namespace crate::mix {
 
-inline constexpr int orders = 7;               // contexts: the last 1 .. 6 bytes, the word
+inline constexpr int orders = 11;              // contexts, see contexts_of in mixer.cpp
 inline constexpr int inputs = 2 * orders + 4;  // two a context, match twice, model, constant
 inline constexpr int match_input = 2 * orders, model_input = 2 * orders + 2, constant_input = 2 * orders + 3;
 
@@ -24,7 +24,7 @@ class Counters {
   Bucket& find(uint64_t hash);
 
  private:
-  static constexpr int log_size = 18;
+  static constexpr int log_size = 19;
   std::vector<Bucket> table_;
 };
 
@@ -76,14 +76,14 @@ class Net {
  public:
   Net();
   /// p of the inputs with those outside `mask` left out.
-  int32_t mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 3>& sets, std::size_t last_set);
+  int32_t mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 4>& sets, std::size_t last_set);
   void learn(bool bit);
   int32_t stretched() const { return out_; }
 
  private:
   std::array<int32_t, inputs> x_{};
-  std::array<int32_t, 3> middle_{};
-  std::array<Weights, 3> first_;
+  std::array<int32_t, 4> middle_{};
+  std::array<Weights, 4> first_;
   Weights second_;
   int32_t out_ = 0;
 };

@@ -75,8 +75,8 @@ bool is_letter(uint8_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= '
 
 struct Mixer::Parts {
   struct Stream {
-    uint64_t last = 0;  // bytes, the newest lowest
-    uint64_t word = 0;  // hash of the letters since the last other byte
+    uint64_t last = 0;              // bytes, the newest lowest
+    uint64_t word = 0, before = 0;  // hashes of the letters since the last other byte, and of the word before
   };
   std::array<mix::Counters, mix::orders> counters;
   std::vector<mix::Map> worth;  // of a counter's state, a context each
@@ -99,13 +99,28 @@ struct Mixer::Parts {
         m.set(s, std::clamp<int32_t>(static_cast<int32_t>(s % 256) * 256 + 128, 32, 65535 - 32));
   }
 
+  // The last 1 to 6 bytes and the last 8; the word, and it with the one before; two and three bytes behind the last.
+  static std::array<uint64_t, mix::orders> contexts_of(const Stream& s) {
+    const auto newest = [&](int n) { return s.last & (~uint64_t{0} >> (64 - 8 * n)); };
+    return {newest(1),
+            newest(2),
+            newest(3),
+            newest(4),
+            newest(5),
+            newest(6),
+            newest(8),
+            s.word ^ (s.last & 255) << 56,
+            scrambled(s.word + 3 * s.before),
+            newest(3) >> 8,
+            newest(4) >> 8};
+  }
+
   // Buckets of the upper (half = 0) or lower half of a byte.
   void open(const Stream& s, uint64_t half) {
-    for (int k = 0; k < mix::orders; ++k) {
-      const bool word = k == mix::orders - 1;
-      const uint64_t context = word ? s.word ^ (s.last & 255) << 56 : s.last & ((uint64_t{1} << (8 * (k + 1))) - 1);
-      const uint64_t hash = scrambled(scrambled(context + static_cast<uint64_t>(k + 1) * 0x632BE59BD9B4E019) + half);
-      buckets[static_cast<std::size_t>(k)] = &counters[static_cast<std::size_t>(k)].find(hash);
+    const std::array<uint64_t, mix::orders> contexts = contexts_of(s);
+    for (std::size_t k = 0; k < mix::orders; ++k) {
+      const uint64_t hash = scrambled(scrambled(contexts[k] + (k + 1) * 0x632BE59BD9B4E019) + half);
+      buckets[k] = &counters[k].find(hash);
     }
   }
 
@@ -144,6 +159,7 @@ struct Mixer::Parts {
   void add(std::size_t stream, uint8_t byte) {
     Stream& s = streams[stream];
     s.last = s.last << 8 | byte;
+    if (!is_letter(byte) && s.word != 0) s.before = s.word;
     s.word = is_letter(byte) ? scrambled(s.word + (byte | 32U)) : 0;
     match.add(stream, byte, s.last);
   }
@@ -173,7 +189,10 @@ template <class F> uint8_t Mixer::walk(int64_t stream, const ByteChances& model,
     const auto right = static_cast<int32_t>(std::clamp<uint32_t>(tree.chance() >> 16, 1, 65535));
     p.collect(node, place, logistic::stretch(right), p.match, at);
     const std::size_t length = p.expected < 0 ? 0 : static_cast<std::size_t>(std::min(p.match.length(at), 28) / 4 + 1);
-    const std::array<std::size_t, 3> sets{prefix, length * 8 + static_cast<std::size_t>(7 - place), previous};
+    std::size_t met = 0;  // contexts that came before
+    for (std::size_t k = 0; k < mix::orders; ++k) met += (p.buckets[k]->bits[node] & 15) != 0 ? 1 : 0;
+    const std::array<std::size_t, 4> sets{prefix, length * 8 + static_cast<std::size_t>(7 - place), previous,
+                                          met * 8 + static_cast<std::size_t>(7 - place)};
     const int32_t mixed = p.net.mix(p.x.data(), everything, sets, prefix), st = p.net.stretched();
     const int32_t refined = p.by_byte.refine(st, prefix);
     const int32_t paired = p.by_pair.refine(st, (previous << 8 | prefix) & 65535);

@@ -3,10 +3,15 @@
 //   st(p) = ln(p / (1 - p))      p = squash(sum_i w_i st(p_i))      w_i += rate st(p_i) (bit - p)
 //
 // Mahoney, "Adaptive weighing of context models for lossless data compression", 2005. The parts: the model's own
-// probability of the bit; counters under the last 1 .. 6 bytes and under the word so far, each with a map that learns
-// what a counter of this state is worth; the byte that followed the last occurrence of the last bytes. Three sets of
-// weights, chosen by different contexts, give three answers that are mixed again; two maps correct the result. All in
+// probability of the bit; counters under the last 1 .. 6 and 8 bytes, the word so far, it and the word before, and two
+// and three bytes behind the last, each with a map that learns what a counter of this state is worth; the byte that
+// followed the last occurrence of the last bytes. Four sets of weights, chosen by the bits so far, the match, the last
+// byte and how many contexts came before, give four answers that are mixed again; two maps correct the result. All in
 // integers, so it is the same on every machine.
+//
+// What was tried, on the first 256 KiB of an excerpt of enwik8, statistics alone, bits a byte: seven contexts, three
+// sets of weights and a rate of 6 2.082 in 32 streams and 1.990 in one; eleven contexts 1.978; a rate of 3 1.963, of 2
+// 1.960, of 1 in the second layer besides 1.958; the fourth set 1.949. Maps that learn twice as fast: worse by 0.011.
 //
 // Streams in lockstep share counters and weights; each has its own last bytes.
 #pragma once

@@ -20,13 +20,19 @@ struct Field {
   int64_t least, most;
 };
 
-constexpr Field fields[] = {
-    {"dim", &LearningOptions::dim, 8, 1024},         {"heads", &LearningOptions::heads, 1, 64},
-    {"layers", &LearningOptions::layers, 1, 32},     {"context", &LearningOptions::context, 8, 1024},
-    {"streams", &LearningOptions::streams, 1, 256},  {"chunk", &LearningOptions::chunk, 1, 1024},
-    {"batch", &LearningOptions::batch, 1, 1024},     {"steps", &LearningOptions::steps, 0, 64},
-    {"rate", &LearningOptions::rate, 1, 1000},       {"slowing", &LearningOptions::slowing, 1, 1 << 30},
-    {"average", &LearningOptions::average, 1, 9999}, {"seed", &LearningOptions::seed, 0, 1 << 30}};
+constexpr Field fields[] = {{"dim", &LearningOptions::dim, 8, 1024},
+                            {"heads", &LearningOptions::heads, 1, 64},
+                            {"layers", &LearningOptions::layers, 1, 32},
+                            {"context", &LearningOptions::context, 8, 1024},
+                            {"streams", &LearningOptions::streams, 1, 256},
+                            {"chunk", &LearningOptions::chunk, 1, 1024},
+                            {"every", &LearningOptions::every, 1, 1 << 20},
+                            {"batch", &LearningOptions::batch, 1, 1024},
+                            {"steps", &LearningOptions::steps, 0, 64},
+                            {"rate", &LearningOptions::rate, 1, 1000},
+                            {"slowing", &LearningOptions::slowing, 1, 1 << 30},
+                            {"average", &LearningOptions::average, 1, 9999},
+                            {"seed", &LearningOptions::seed, 0, 1 << 30}};
 
 // An overcomplete dictionary read in one proximal step with a threshold an atom, its read-out apart, around the stream;
 // attention as in the recipes. What is learned in one pass must learn fast.
@@ -168,8 +174,12 @@ void OnlineLearner::learn(std::span<const std::string_view> pieces) {
     Windows windows{options_.context, {}, {}};
     for (int64_t r = 0; r < options_.batch; ++r) {
       if (r < options_.batch / 2) {
-        const std::string_view p = fresh[static_cast<std::size_t>(r + l.step * (options_.batch / 2)) % fresh.size()];
-        windows.add(p, static_cast<int64_t>(p.size()));
+        // From the newest bytes of every piece back, a window behind the other.
+        const auto pieces_now = static_cast<int64_t>(fresh.size());
+        const std::string_view p = fresh[static_cast<std::size_t>((r + l.step * (options_.batch / 2)) % pieces_now)];
+        const auto size = static_cast<int64_t>(p.size());
+        const int64_t back = r / pieces_now * options_.context;
+        windows.add(p, back < size ? size - back : size);
         continue;
       }
       uint64_t at = rng.below(known, static_cast<uint64_t>(l.step), static_cast<uint64_t>(r));

@@ -1,6 +1,7 @@
 // online_learner: a white box that learns from the bytes coded so far, in the same way at both ends of an archive: no
 // weights travel. After every round of coding it takes some steps on windows of what is known by now, half of them the
-// newest, half drawn from everything; what codes is the integer image (quantized.h) of the slow average of its weights.
+// newest, which together are what came since the last round, half drawn from everything; what codes is the integer
+// image (quantized.h) of the slow average of its weights.
 //
 // Sameness: the steps run on an exact device (tensor/exact.h). Two machines learn the same weights when they run the
 // same binary with the same C library on x86-64 with AVX2, whatever their other instruction sets and thread counts;
@@ -19,8 +20,9 @@ namespace crate {
 /// All that both ends must agree on; travels in the archive.
 struct LearningOptions {
   int64_t dim = 128, heads = 4, layers = 4, context = 128;
-  int64_t streams = 32;    // pieces of a segment that are coded side by side, at most
-  int64_t chunk = 64;      // bytes of each between two rounds of learning, at most
+  int64_t streams = 1;     // pieces of a segment that are coded side by side, at most
+  int64_t chunk = 64;      // bytes of each that a window predicts, at most
+  int64_t every = 2048;    // bytes between two rounds of learning, at most
   int64_t batch = 32;      // windows of a step
   int64_t steps = 1;       // of a round
   int64_t rate = 16;       // learning rate in thousandths

@@ -25,13 +25,20 @@ class SegmentCoder {
   /// What mixing was worth so far, where it was asked for.
   virtual const MixReport* report() const { return nullptr; }
 
+  /// What independent streams cost so far: how many there were, and the bits by which they are dearer than one.
+  struct Cuts {
+    int64_t streams = 0;
+    double bits = 0;
+  };
+  virtual Cuts cuts() const { return {}; }
+
   /// Told how many bytes are done since the last call; from any thread.
   std::function<void(int64_t)> progress = {};
 };
 
 struct ModelCoding {
   int64_t hop = 0;      // tokens between windows, 1 .. context
-  int64_t streams = 0;  // of a segment; 0: one per 128 KiB
+  int64_t streams = 0;  // of a segment; 0: one per 128 KiB, mixed: one
   bool mix = false, report = false;
 };
 /// `model` outlives the coder.

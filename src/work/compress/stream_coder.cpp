@@ -1,6 +1,8 @@
 #include "work/compress/stream_coder.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "base/parallel.h"
 #include "work/compress/coder.h"
@@ -50,6 +52,24 @@ class OneStream {
   ByteChances chances_;
   std::vector<int32_t> logits_;
 };
+
+// Bits of the bytes from `from` on in a window over all of them.
+double bits_of(const StreamCoder& on, std::string_view bytes, int64_t from) {
+  const auto n = static_cast<int64_t>(bytes.size());
+  IntegerState state = on.model.open();
+  std::vector<IntegerModel::Row> rows;
+  for (int64_t i = 0; i < n; ++i) rows.push_back({&state, token_before(bytes, i, on.model.vocab())});
+  std::vector<int32_t> logits(static_cast<std::size_t>(n * on.model.vocab()));
+  on.model.forward(on.kernels, rows, logits.data());
+  double bits = 0;
+  ByteChances chances{};
+  for (int64_t i = from; i < n; ++i) {
+    on.kernels.chances(logits.data() + i * on.model.vocab(), chances.weight);
+    const double all = std::accumulate(std::begin(chances.weight), std::end(chances.weight), 0.0);
+    bits -= std::log2(chances.weight[static_cast<uint8_t>(bytes[static_cast<std::size_t>(i)])] / all);
+  }
+  return bits;
+}
 
 struct Decoding {
   BitDecoder coder;
@@ -127,6 +147,20 @@ std::vector<std::string> StreamCoder::encode(std::string_view bytes, int64_t str
         OneStream(*this, bytes.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from))).encode();
   });
   return codes;
+}
+
+double StreamCoder::cost_of_cutting(std::string_view bytes, int64_t streams) const {
+  const auto n = static_cast<int64_t>(bytes.size());
+  std::vector<double> costs(static_cast<std::size_t>(streams));
+  parallel_chunks(streams - 1, 1, [&](int64_t cut, int64_t, int64_t) {
+    const int64_t at = border(n, cut + 1, streams), half = std::min({model.context() / 2, n / streams, at});
+    const auto piece = [&](int64_t from, int64_t size) {
+      return bytes.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(size));
+    };
+    costs[static_cast<std::size_t>(cut)] =
+        bits_of(*this, piece(at, half), 0) - bits_of(*this, piece(at - half, 2 * half), half);
+  });
+  return std::accumulate(costs.begin(), costs.end(), 0.0);
 }
 
 std::string StreamCoder::decode(const std::vector<std::string_view>& codes, int64_t size) const {

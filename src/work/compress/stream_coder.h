@@ -27,6 +27,9 @@ struct StreamCoder {
 
   /// Cuts `bytes` into `streams` nearly equal pieces and codes each.
   std::vector<std::string> encode(std::string_view bytes, int64_t streams) const;
+  /// What it costs, in bits, that all streams but the first begin without context: the bytes of their first half window
+  /// as they are coded, less the same bytes behind the half window before them.
+  double cost_of_cutting(std::string_view bytes, int64_t streams) const;
   /// `size` bytes from what encode gave. Damaged codes give other bytes; the caller's checksum tells.
   std::string decode(const std::vector<std::string_view>& codes, int64_t size) const;
 };

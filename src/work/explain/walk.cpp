@@ -69,7 +69,9 @@ void add_number(const Tensor& t, int64_t i, double by) {
 
 double score_of(const Target& t, const Tensor& scores, int64_t row) {
   const int64_t n = scores.shape.rank() == 3 ? scores.shape[1] : 1, at = (row * n + t.position) * scores.cols();
-  const double value = number_at(scores, at + t.score);
+  double value = number_at(scores, at + t.score);
+  for (std::size_t c = 0; c < t.against.size(); ++c)
+    value -= t.against[c] * number_at(scores, at + static_cast<int64_t>(c));
   return t.contrast < 0 ? value : value - number_at(scores, at + t.contrast);
 }
 
@@ -125,6 +127,8 @@ void Walk::aim_at_score(int64_t row, const Tensor& scores) {
   if (t.score < 0) t.score = best - all.begin();
   require(t.score < width && t.contrast < width, "[explain] target {} lies outside the {} scores",
           std::max(t.score, t.contrast), width);
+  require(t.against.size() <= static_cast<std::size_t>(width), "[explain] {} shares for {} scores", t.against.size(),
+          width);
   double total = 0;
   for (const double s : all) total += std::exp(s - *best);
   probabilities_.push_back(std::exp(all[static_cast<std::size_t>(t.score)] - *best) / total);
@@ -151,6 +155,7 @@ void Walk::seed(const Tensor& scores) {
     const int64_t at = (static_cast<int64_t>(row) * n + t.position) * width;
     add_number(d, at + t.score, 1);
     if (t.contrast >= 0) add_number(d, at + t.contrast, -1);
+    for (std::size_t c = 0; c < t.against.size(); ++c) add_number(d, at + static_cast<int64_t>(c), -t.against[c]);
   }
 }
 

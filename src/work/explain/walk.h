@@ -12,10 +12,11 @@ namespace crate {
 
 /// What is explained in one row of a batch: a score, a difference of two scores, or a unit.
 struct Target {
-  int64_t position = -1;  ///< of the scores; -1: the last
-  int64_t score = -1;     ///< token or class; -1: the highest
-  int64_t contrast = -1;  ///< its score is subtracted; -1: none
-  bool is_unit = false;   ///< else `unit`, an atom: its value in the code
+  int64_t position = -1;             ///< of the scores; -1: the last
+  int64_t score = -1;                ///< token or class; -1: the highest
+  int64_t contrast = -1;             ///< its score is subtracted; -1: none
+  std::vector<double> against = {};  ///< shares of all scores: their mean is subtracted (paid.h); empty: none
+  bool is_unit = false;              ///< else `unit`, an atom: its value in the code
   Unit unit = {};
 };
 
