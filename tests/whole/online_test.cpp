@@ -115,7 +115,7 @@ TEST(Learning, OptionsTravelAndAreChecked) {
   EXPECT_THROW(set_learning(o, "lairs=3"), Error);
   EXPECT_THROW(set_learning(o, "layers=three"), Error);
   EXPECT_THROW(unpack_learning(pack_learning(o) + "x", "x"), Error);
-  o.heads = 3;  // does not divide dim
+  o.chunk = o.context + 1;
   EXPECT_THROW(o.validate(), Error);
 }
 

@@ -34,23 +34,17 @@ constexpr Field fields[] = {{"dim", &LearningOptions::dim, 8, 1024},
                             {"average", &LearningOptions::average, 1, 9999},
                             {"seed", &LearningOptions::seed, 0, 1 << 30}};
 
-// An overcomplete dictionary read in one proximal step with a threshold an atom, its read-out apart, around the stream;
-// attention as in the recipes. What is learned in one pass must learn fast.
+// The block crate-one in its proportions: subspaces 1.5 times as many numbers as the stream, 4.25 times as many atoms.
 ModelConfig config_of(const LearningOptions& o) {
   ModelConfig c;
-  c.family = Family::crate_lm;
+  choose_crate_one(c);
   c.dim = o.dim;
   c.heads = o.heads;
+  c.head_width = std::max<int64_t>(2, o.dim * 3 / 2 / o.heads / 2 * 2);
+  c.atoms = o.dim * 17 / 4;
   c.layers = o.layers;
   c.context = o.context;
   c.vocab = 257;
-  c.ista_steps = 1;
-  c.eta = {1};
-  c.lambda = {0};
-  c.ista_residual = c.untied_dictionary = true;
-  c.learn_lambda = c.lambda_per_atom = true;
-  c.qk_norm = c.rotary = c.shift = c.exclusive = true;
-  c.learned_positions = false;
   return c;
 }
 

@@ -19,7 +19,7 @@ namespace crate {
 
 /// All that both ends must agree on; travels in the archive.
 struct LearningOptions {
-  int64_t dim = 128, heads = 4, layers = 4, context = 128;
+  int64_t dim = 128, heads = 6, layers = 4, context = 128;
   int64_t streams = 1;     // pieces of a segment that are coded side by side, at most
   int64_t chunk = 64;      // bytes of each that a window predicts, at most
   int64_t every = 2048;    // bytes between two rounds of learning, at most
