@@ -59,8 +59,8 @@ class Looking : public testing::Test {
 // docs/vision.md and must not get worse: one of the heads of the last layer looks at the object.
 TEST(Segmenting, FindsShapesThatOnlyLabelsTaught) {
   const auto found = [](const std::string& model, std::vector<std::string> options) {
-    options.insert(options.begin(), {"segment", CRATE_SOURCE_DIR "/models/" + model, "--data", "synthetic:60", "--split",
-                                     "test", "--size", "192", "--layer", "5"});
+    options.insert(options.begin(), {"segment", CRATE_SOURCE_DIR "/models/" + model, "--data", "synthetic:60",
+                                     "--split", "test", "--size", "192", "--layer", "5"});
     return run_json(options);
   };
   const json crate = found("scenes-crate", {"--method", "attention", "--keep", "0.8"});
