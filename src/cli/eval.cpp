@@ -5,13 +5,14 @@
 
 #include "base/error.h"
 #include "model/checkpoint.h"
+#include "model/presets.h"
 
 namespace crate::cli {
 namespace {
 
 struct Row {
   std::string folder;
-  std::string family;
+  std::string family, called;
   int64_t parameters, cache_bytes;
   EvalResult result;
 };
@@ -30,7 +31,7 @@ Row evaluate_one(const EvalCommand& o, const std::string& folder) {
                               done, total));
   };
   const EvalResult result = evaluate(*model, *tokenizer, text, options);
-  return {folder, name_of(model->config().family), model->parameters(),
+  return {folder, name_of(model->config().family), called(model->config()), model->parameters(),
           DecodeState::bytes_per_token(model->config(), Dtype::f32), result};
 }
 
@@ -51,7 +52,7 @@ nlohmann::json json_of(const Row& row) {
 
 void print_one(const Row& row) {
   const EvalResult& r = row.result;
-  fmt::print("{}  {}\n", bold(row.family), row.folder);
+  fmt::print("{}  {}\n", bold(row.called), row.folder);
   fmt::print("  loss           {:.4f} nats/token\n  perplexity     {:.3f}\n  bits per byte  {:.4f}\n", r.loss,
              r.perplexity, r.bits_per_byte);
   fmt::print("  tokens         {} ({} bytes), {} tokens/s\n", r.tokens, r.bytes, short_number(r.tokens_per_second));
@@ -65,7 +66,7 @@ void print_table(const std::vector<Row>& rows) {
              "non-zero codes", "tokens/s", "cache bytes/token");
   for (const Row& row : rows) {
     const EvalResult& r = row.result;
-    fmt::print("{:<12} {:>11} {:>14.4f} {:>14.4f} {:>13.1f} % {:>12} {:>17}\n", row.family, row.parameters, r.loss,
+    fmt::print("{:<12} {:>11} {:>14.4f} {:>14.4f} {:>13.1f} % {:>12} {:>17}\n", row.called, row.parameters, r.loss,
                r.bits_per_byte, 100 * r.mean_nonzero(), short_number(r.tokens_per_second), row.cache_bytes);
   }
 }

@@ -82,7 +82,7 @@ void run(const Options& o) {
   const ParameterCount count = count_parameters(config);
   const Work work = work_of(config);
   const double weights = 4.0 * static_cast<double>(count.all);
-  fmt::print("{}  {}\n", bold(name_of(config.family)), o.preset_name.empty() ? o.model : o.preset_name);
+  fmt::print("{}  {}\n", bold(called(config)), o.preset_name.empty() ? o.model : o.preset_name);
   if (is_image(config.family)) {
     fmt::print("  parameters      {} ({:.2f} M)\n", count.all, 1e-6 * static_cast<double>(count.all));
     print_image(config, work, weights);

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/trace.h"
+#include "model/presets.h"
 #include "tensor/peak.h"
 
 namespace crate::cli {
@@ -69,9 +70,8 @@ void run(const Options& o, bool seed_given) {
   if (seed_given) set.push_back(fmt::format("train.seed={}", o.seed));
   const Recipe recipe = load_recipe(o.recipe, set);
   TrainOptions options;
-  options.out = o.out.empty()
-                    ? "out/" + std::filesystem::path(o.recipe).stem().string() + "-" + name_of(recipe.model.family)
-                    : o.out;
+  options.out =
+      o.out.empty() ? "out/" + std::filesystem::path(o.recipe).stem().string() + "-" + called(recipe.model) : o.out;
   options.resume = o.resume;
   options.force = o.force;
   options.device = device_kind(o.device);
@@ -86,12 +86,14 @@ void run(const Options& o, bool seed_given) {
     fmt::print(stderr, "step {:>6}  left out: {}\n", step, why);
   };
   if (!o.json) {
-    fmt::print("{} from {} into {}\n", bold(name_of(recipe.model.family)), o.recipe, options.out);
+    fmt::print("{} from {} into {}\n", bold(called(recipe.model)), o.recipe, options.out);
     options.observer.step = [&progress](const StepReport& r) { progress.show(line_of(r)); };
     options.observer.evaluated = [&progress](int64_t step, const Validation& v, bool averaged) {
       progress.clear();
-      fmt::print("step {:>6}  {} {:.4f}{}  non-zero codes {:.1f} %\n", step,
-                 averaged ? "averaged weights" : "validation", v.loss, shown(v.metrics), 100 * v.mean_nonzero());
+      const std::string codes =
+          v.code_nonzero.empty() ? "" : fmt::format("  non-zero codes {:.1f} %", 100 * v.mean_nonzero());
+      fmt::print("step {:>6}  {} {:.4f}{}{}\n", step, averaged ? "averaged weights" : "validation", v.loss,
+                 shown(v.metrics), codes);
       std::fflush(stdout);
     };
   }

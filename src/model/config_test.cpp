@@ -161,6 +161,8 @@ TEST(Presets, CrateOneIsCrateLmWithItsOptions) {
   EXPECT_EQ(one.family, Family::crate_lm);
   EXPECT_TRUE(one.direction && one.exclusive && one.ista_residual && one.untied_dictionary && !one.shift);
   EXPECT_EQ(one.lambda_of(3), 2.0);
+  EXPECT_EQ(called(one), "crate-one");
+  EXPECT_EQ(called(preset("crate-lm-tiny")), "crate-lm");
   const int64_t d = 128, layer = 3 * d * d + 2 * 544 * d + 5 * d + 6 + 192 + 544;
   EXPECT_EQ(count_parameters(one).all, 4 * layer + 257 * d + 2 * d);
 }

@@ -180,4 +180,10 @@ std::vector<std::string> preset_names() {
   return names;
 }
 
+std::string called(const ModelConfig& config) {
+  ModelConfig one = config;
+  choose_crate_one(one);
+  return !config.shift && to_json(one) == to_json(config) ? "crate-one" : name_of(config.family);
+}
+
 }  // namespace crate
