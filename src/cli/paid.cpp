@@ -99,10 +99,13 @@ void explain_bits(Device& device, const PaidOptions& options) {
   PaidOptions o = options;
   const std::string text = read_text_file(o.file);
   const auto n = static_cast<int64_t>(text.size());
+  require(n > 0, "{} is empty: it has no byte to explain", o.file);
   if (o.at < 0) o.at = n - 1;
   require(o.at >= 0 && o.at < n, "--at must be 0 to {}, a byte of {}, came {}", n - 1, o.file, o.at);
   const ModelConfig config = load_config(o.model);
   require(!is_image(config.family), "--bits-of belongs to models of text, {} reads images", o.model);
+  require(config.vocab == 256 || config.vocab == 257,
+          "--bits-of needs a model that reads bytes, {} has {} tokens; try models/wiki-bytes", o.model, config.vocab);
   const std::vector<double> shares = order0_shares(text, config.vocab);
   const std::vector<int32_t> tokens = window_before(text, o.at, config);
   const Input input = text_input(device, o.model, tokens);

@@ -123,7 +123,9 @@ void set_from(ModelConfig& config, std::string_view name, const json& value, std
   if (name == "family") {
     require(value.is_string(), "[config] {}: 'family' must be a name, came {}", where, value.dump());
     if (value == "crate-one") return choose_crate_one(config);
-    return choose_family(config, family_of(value.get<std::string>()));
+    const auto family = value.get<std::string>();
+    require(is_family(family), "[config] {}: unknown family '{}'; known: {}, crate-one", where, family, family_names());
+    return choose_family(config, family_of(family));
   }
   if (name == "image" && value.is_object()) {
     for (const auto& [key, inner] : value.items()) set_from(config, "image." + key, inner, where);

@@ -111,6 +111,14 @@ TEST_F(Errors, NothingIsOverwrittenUnasked) {
   EXPECT_TRUE(read_file(model + "/model.safetensors") == before);
 }
 
+TEST_F(Errors, OfABytesPrice) {
+  write_file(folder.at("empty"), "");
+  const std::string models = CRATE_SOURCE_DIR "/models/";
+  expect_error(run_crate({"explain", models + "wiki-bytes", "--bits-of", folder.at("empty")}), {"is empty"});
+  expect_error(run_crate({"explain", models + "wiki-crate-lm", "--bits-of", models + "wiki-crate-lm/README.md"}),
+               {"reads bytes", "4096 tokens"});
+}
+
 TEST_F(Errors, ALossThatIsNoNumberKeepsTheCheckpoint) {
   train_a_little();
   const std::string before = read_file(model + "/model.safetensors");
