@@ -291,7 +291,7 @@ void add_atoms(CLI::App& app) {
       ->capture_default_str();
   c->add_option("--json-field", o->json_field, "of .jsonl: the field that holds the text")->capture_default_str();
   c->add_option("--document-prefix", o->document_prefix, "plain text: a line beginning so starts a document");
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   add_show(*c);
   add_export_of(*c);
   c->callback([o, c] {

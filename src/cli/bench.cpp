@@ -130,7 +130,7 @@ void add_bench(CLI::App& app) {
   c->add_option("--repeats", o->bench.repeats, "after a warm-up; the median counts")
       ->capture_default_str()
       ->check(positive());
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   c->add_option("--only", o->only, "train: the training step alone; explain: one explanation alone")
       ->check(CLI::IsMember({"train", "explain"}));
   c->callback([o] {

@@ -29,8 +29,7 @@ CLI::Validator not_negative() { return at_least("NONNEGATIVE", "0 or more", true
 CLI::Validator positive() { return at_least("POSITIVE", "more than 0", false); }
 
 DeviceOptions Common::device_options(const std::string& dtype) const {
-  require(dtype == "f32" || dtype == "bf16", "--dtype must be f32 or bf16, came '{}'", dtype);
-  return {.kind = device_kind(device), .bf16_products = dtype == "bf16"};
+  return {.kind = device_kind(device), .products = products_named(dtype)};
 }
 
 CLI::App* add_command(CLI::App& app, const char* name, const char* description, const char* example, Common& common) {

@@ -17,6 +17,7 @@ struct Common {
   std::string device = "cpu";
   uint64_t seed = 1;
 
+  /// `dtype`: what the products read, "f32", "bf16" or "int8".
   DeviceOptions device_options(const std::string& dtype = "f32") const;
 };
 

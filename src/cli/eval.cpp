@@ -126,7 +126,7 @@ void add_eval(CLI::App& app) {
       ->required();
   c->add_option("--part", o->part, "of a prepared folder or an image set: train or val")->capture_default_str();
   c->add_option("--batch", o->text.batch, "windows, or images, at a time")->capture_default_str()->check(positive());
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   add_text_options(*c, *o);
   add_image_options(*c, *o);
   c->callback([o] { run(*o); });

@@ -273,7 +273,7 @@ void add_forward(CLI::App& app) {
                 "of images' labels: this much of the weight is spread over all classes")
       ->check(CLI::Range(0.0, 1.0));
   c->add_flag("--trace", o->trace, "print every operator: shape, time, flops, bytes");
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

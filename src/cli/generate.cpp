@@ -111,7 +111,7 @@ void add_generate(CLI::App& app) {
   c->add_flag("--greedy", o->generate.greedy, "always the most likely token");
   c->add_option("--stop", o->generate.stop, "end before this text appears (repeatable)")->expected(1)->take_all();
   c->add_flag("--no-cache", o->no_cache, "run the whole window for every token (same result, slower)");
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   c->add_flag("--explain", o->explain, "then say, a line a token, what gave most to it, and how well that adds up");
   o->changes.add_to(*c);
   c->callback([o] { run(*o); });

@@ -132,7 +132,7 @@ void add_steer(CLI::App& app) {
   c->add_option("--neutral-tokens", o->neutral_tokens, "at most so many of its tokens")
       ->capture_default_str()
       ->check(CLI::Range(2, 1 << 20));
-  c->add_option("--dtype", o->dtype, "f32, or bf16: products on bf16 inputs")->capture_default_str();
+  c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   c->callback([o] { run(*o); });
 }
 

@@ -77,7 +77,7 @@ void code_product(Device& device, const Gemm& g) {
     own = atoms_of(g.a.as<float>() + row * m, m, static_cast<float>(g.alpha));
     count += static_cast<int64_t>(own.size());
   }
-  const double limit = device.bf16_products() ? sparse_bf16 : sparse_f32;
+  const double limit = device.products() == Products::f32 ? sparse_f32 : sparse_bf16;
   if (static_cast<double>(count) > limit * static_cast<double>(m)) return gemm(device, g);
   sparse(g, atoms);
 }

@@ -23,6 +23,17 @@ DeviceKind device_kind(std::string_view name) {
   fail("[device] expected ref, cpu or cuda, came '{}'", name);
 }
 
+const char* name_of(Products products) {
+  return products == Products::bf16 ? "bf16" : products == Products::int8 ? "int8" : "f32";
+}
+
+Products products_named(std::string_view name) {
+  for (const Products products : {Products::f32, Products::bf16, Products::int8}) {
+    if (name == name_of(products)) return products;
+  }
+  fail("[device] products expected f32, bf16 or int8, came '{}'", name);
+}
+
 Device::Device(DeviceOptions options)
     : options_(options), pool_(options.guard), packed_(std::make_unique<PackedWeights>()) {
   require(options.kind != DeviceKind::cuda, "[device] this build has no CUDA kernels; use --device cpu");

@@ -1,5 +1,5 @@
 // device: where a run computes and in what numbers. `ref` is naive float64 (or complex, for complex-step gradients),
-// `cpu` is fast float32 with products optionally taken on bfloat16 inputs, `cuda` has no kernels in this build.
+// `cpu` is fast float32 with products optionally taken on narrower inputs, `cuda` has no kernels in this build.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,12 +17,23 @@ const char* name_of(DeviceKind kind);
 /// "ref" | "cpu" | "cuda"; throws on anything else.
 DeviceKind device_kind(std::string_view name);
 
+/// What the matrix products of `cpu` read; their results, and all other numbers, stay f32.
+///   bf16: copies of both operands rounded to bfloat16, summed in f32.
+///   int8: where one operand is a weight, both as whole numbers in -127 .. 127 times a scale, one scale a row of the
+///         weight's outputs and one a row of the other operand, summed exactly; all other products as bf16. For
+///         inference: a gradient through such a product is that of the rounded weight.
+enum class Products : uint8_t { f32, bf16, int8 };
+
+const char* name_of(Products products);
+/// "f32" | "bf16" | "int8"; throws on anything else.
+Products products_named(std::string_view name);
+
 struct DeviceOptions {
   DeviceKind kind = DeviceKind::cpu;
-  bool complex = false;        // ref only: complex<double> instead of double
-  bool bf16_products = false;  // cpu only: matrix products read bf16 copies of their inputs, sums stay f32
-  bool exact = false;          // cpu only: the same bits on every x86-64 machine with AVX2, see exact.h
-  bool guard = false;          // fence every block of memory (tests)
+  bool complex = false;               // ref only: complex<double> instead of double
+  Products products = Products::f32;  // cpu only
+  bool exact = false;                 // cpu only: the same bits on every x86-64 machine with AVX2, see exact.h
+  bool guard = false;                 // fence every block of memory (tests)
 };
 
 class PackedWeights;  // packed copies of weights, see gemm.h
@@ -35,7 +46,7 @@ class Device {
   DeviceKind kind() const { return options_.kind; }
   /// The dtype of activations, parameters and gradients here.
   Dtype real() const;
-  bool bf16_products() const { return options_.bf16_products; }
+  Products products() const { return options_.products; }
   bool exact() const { return options_.exact; }
   Pool& pool() { return pool_; }
   PackedWeights& packed() { return *packed_; }

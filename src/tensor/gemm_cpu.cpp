@@ -191,7 +191,9 @@ void plain_f32(const Gemm& g, const GemmShape& s) {
   } while (k < s.k);
 }
 
-bool bf16_pays(Device& device, const GemmShape& s) { return device.bf16_products() && s.m * s.n * s.k > (1 << 15); }
+bool bf16_pays(Device& device, const GemmShape& s) {
+  return device.products() != Products::f32 && s.m * s.n * s.k > (1 << 15);
+}
 
 }  // namespace
 

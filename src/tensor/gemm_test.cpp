@@ -40,7 +40,7 @@ class GemmForms : public testing::TestWithParam<Form> {};
 TEST_P(GemmForms, AgreeWithThePlainLoop) {
   const auto [size, flags, bf16] = GetParam();
   const auto [m, n, k] = size;
-  Device cpu({.bf16_products = bf16, .guard = true}), ref({.kind = DeviceKind::ref});
+  Device cpu({.products = bf16 ? Products::bf16 : Products::f32, .guard = true}), ref({.kind = DeviceKind::ref});
   const auto count = [](int64_t a, int64_t b) { return static_cast<std::size_t>(a * b); };
   Pair a(count(m, k), 1), b(count(k, n), 2), c(count(m, n), 3), bias(count(n, 1), 4), plus(count(m, n), 5);
   const bool ta = flags & 1, tb = flags & 2, weight = flags & 32;
@@ -113,7 +113,7 @@ TEST(Gemm, RefusesShapesThatDoNotFit) {
 TEST(Gemm, RowSlicesInParallelGiveTheWhole) {
   constexpr int64_t m = 301, n = 65, k = 96;
   for (const bool bf16 : {false, true}) {
-    Device cpu({.bf16_products = bf16});
+    Device cpu({.products = bf16 ? Products::bf16 : Products::f32});
     Pair a(m * k, 1), b(k * n, 2), whole(m * n, 3), parts(m * n, 4);
     const auto kind = DeviceKind::cpu;
     gemm(cpu, {.a = a.on(kind, {m, k}),

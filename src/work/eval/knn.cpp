@@ -47,7 +47,7 @@ Accuracy knn(Device& device, Features train, Features val, const KnnOptions& opt
   scale_to_unit(train);
   scale_to_unit(val);
   // Similarities in f32 on any device: they only order neighbours.
-  Device cpu({.kind = DeviceKind::cpu, .bf16_products = device.bf16_products()});
+  Device cpu({.kind = DeviceKind::cpu, .products = device.products()});
   const Tensor all{train.values.data(), {train.images, train.width}, Dtype::f32};
   const ScratchMatrix similarity(cpu, rows_at_once, train.images);
   std::vector<int64_t> ranks(static_cast<std::size_t>(val.images));

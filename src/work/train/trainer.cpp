@@ -24,7 +24,7 @@ class Trainer {
   Trainer(const Recipe& recipe, const TrainOptions& options)
       : recipe_(recipe),
         options_(options),
-        device_({.kind = options.device, .bf16_products = recipe.train.dtype == "bf16"}),
+        device_({.kind = options.device, .products = products_named(recipe.train.dtype)}),
         task_(make_task(device_, recipe_)),
         optimizer_(device_, task_->stores(), recipe_.optimizer, [this](const Param& p) { return task_->is_fixed(p); }) {
     for (ParameterStore* store : task_->stores()) store->allocate_grads();
