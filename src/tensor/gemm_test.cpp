@@ -34,13 +34,13 @@ double error(const Pair& c) {
   return std::sqrt(e / std::max(size, 1e-3));
 }
 
-using Form = std::tuple<std::tuple<int, int, int>, int, bool>;  // m n k; flags; bf16
+using Form = std::tuple<std::tuple<int, int, int>, int, Products>;  // m n k; flags; what is read
 class GemmForms : public testing::TestWithParam<Form> {};
 
 TEST_P(GemmForms, AgreeWithThePlainLoop) {
-  const auto [size, flags, bf16] = GetParam();
+  const auto [size, flags, products] = GetParam();
   const auto [m, n, k] = size;
-  Device cpu({.products = bf16 ? Products::bf16 : Products::f32, .guard = true}), ref({.kind = DeviceKind::ref});
+  Device cpu({.products = products, .guard = true}), ref({.kind = DeviceKind::ref});
   const auto count = [](int64_t a, int64_t b) { return static_cast<std::size_t>(a * b); };
   Pair a(count(m, k), 1), b(count(k, n), 2), c(count(m, n), 3), bias(count(n, 1), 4), plus(count(m, n), 5);
   const bool ta = flags & 1, tb = flags & 2, weight = flags & 32;
@@ -66,8 +66,8 @@ TEST_P(GemmForms, AgreeWithThePlainLoop) {
       }
       gemm(*device, g);
     }
-    // bf16 rounds each input to 8 bits: 2^-9 a term with random signs.
-    EXPECT_LT(error(c), bf16 ? 1e-2 : 2e-6);
+    // bf16 rounds each input to 8 bits: 2^-9 a term with random signs. int8 rounds it to some 4 sigma / 127.
+    EXPECT_LT(error(c), products == Products::int8 ? 2.5e-2 : products == Products::bf16 ? 1e-2 : 2e-6);
   }
 }
 
@@ -75,7 +75,50 @@ INSTANTIATE_TEST_SUITE_P(All, GemmForms,
                          testing::Combine(testing::Values(std::tuple(1, 1, 1), std::tuple(1, 36, 17),
                                                           std::tuple(13, 7, 5), std::tuple(64, 48, 96),
                                                           std::tuple(37, 61, 129), std::tuple(200, 33, 64)),
-                                          testing::Range(0, 128), testing::Bool()));
+                                          testing::Range(0, 128),
+                                          testing::Values(Products::f32, Products::bf16, Products::int8)));
+
+// The gradients of weights: many rows, edges in both directions, with and without what was there.
+TEST(Gemm, SumsOuterProductsOfManyRows) {
+  for (const Products products : {Products::f32, Products::bf16}) {
+    for (const auto& [m, n, k] :
+         {std::tuple(5, 7, 300), std::tuple(48, 64, 512), std::tuple(55, 67, 257), std::tuple(131, 200, 701)}) {
+      for (const bool add : {false, true}) {
+        Device cpu({.products = products, .guard = true}), ref({.kind = DeviceKind::ref});
+        Pair a(static_cast<std::size_t>(k * m), 1), b(static_cast<std::size_t>(k * n), 2),
+            c(static_cast<std::size_t>(m * n), 3);
+        for (Device* device : {&cpu, &ref}) {
+          const DeviceKind kind = device->kind();
+          gemm(*device, {.a = a.on(kind, {k, m}),
+                         .b = b.on(kind, {k, n}),
+                         .c = c.on(kind, {m, n}),
+                         .trans_a = true,
+                         .alpha = -0.7,
+                         .add = add});
+        }
+        EXPECT_LT(error(c), products == Products::bf16 ? 1e-2 : 2e-6) << m << " " << n << " " << k << " " << add;
+      }
+    }
+  }
+}
+
+TEST(Gemm, OuterProductsDoNotDependOnTheThreads) {
+  constexpr int64_t m = 150, n = 130, k = 600;
+  for (const Products products : {Products::f32, Products::bf16}) {
+    Device cpu({.products = products});
+    Pair a(m * k, 1), b(n * k, 2), one(m * n, 3), many(m * n, 4);
+    const auto kind = DeviceKind::cpu;
+    const auto sum = [&](Pair& c) {
+      gemm(cpu, {.a = a.on(kind, {k, m}), .b = b.on(kind, {k, n}), .c = c.on(kind, {m, n}), .trans_a = true});
+    };
+    sum(many);
+    const int threads = thread_count();
+    set_thread_count(1);
+    sum(one);
+    set_thread_count(threads);
+    EXPECT_EQ(one.f32, many.f32);
+  }
+}
 
 // Blocks, in their own order of work, leave the bits of the plain loop.
 TEST(Gemm, InDoubleIsThePlainLoopBitForBit) {
@@ -112,8 +155,8 @@ TEST(Gemm, RefusesShapesThatDoNotFit) {
 
 TEST(Gemm, RowSlicesInParallelGiveTheWhole) {
   constexpr int64_t m = 301, n = 65, k = 96;
-  for (const bool bf16 : {false, true}) {
-    Device cpu({.products = bf16 ? Products::bf16 : Products::f32});
+  for (const Products products : {Products::f32, Products::bf16, Products::int8}) {
+    Device cpu({.products = products});
     Pair a(m * k, 1), b(k * n, 2), whole(m * n, 3), parts(m * n, 4);
     const auto kind = DeviceKind::cpu;
     gemm(cpu, {.a = a.on(kind, {m, k}),

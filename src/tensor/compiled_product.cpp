@@ -1,0 +1,141 @@
+#include "tensor/compiled_product.h"
+
+#include <omp.h>
+
+#include "base/parallel.h"
+#include "tensor/packed_state.h"
+#include "tensor/round.h"
+
+namespace crate {
+namespace {
+
+using dnnl::memory;
+
+memory::dims strides(int64_t rows, int64_t cols, bool transposed) {
+  return transposed ? memory::dims{1, rows} : memory::dims{cols, 1};
+}
+
+memory::data_type type_of(Products products) {
+  switch (products) {
+    case Products::bf16:
+      return memory::data_type::bf16;
+    case Products::int8:
+      return memory::data_type::s8;
+    case Products::f32:
+      break;
+  }
+  return memory::data_type::f32;
+}
+
+CompiledKernel make_kernel(const dnnl::engine& engine, const KernelKey& key) {
+  const memory::data_type in = type_of(key.products);
+  const memory::desc a({key.m, key.k}, in, strides(key.m, key.k, key.trans_a));
+  const memory::desc b = key.packed ? memory::desc({key.k, key.n}, in, memory::format_tag::any)
+                                    : memory::desc({key.k, key.n}, in, strides(key.k, key.n, key.trans_b));
+  const memory::desc c({key.m, key.n}, memory::data_type::f32, memory::format_tag::ab);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops after;
+  if (key.add) after.append_sum(1.0F);
+  attributes.set_post_ops(after);
+  const dnnl::matmul::primitive_desc about({a, b, c}, attributes, engine);
+  return {about, dnnl::matmul(about)};
+}
+
+const CompiledKernel& kernel_for(PackedWeights::State& state, const KernelKey& key) {
+  const std::scoped_lock lock(state.mutex);
+  const auto it = state.kernels.find(key);
+  if (it != state.kernels.end()) return it->second;
+  return state.kernels.emplace(key, make_kernel(state.engine, key)).first->second;
+}
+
+Scratch as_bf16(Device& device, const Tensor& t) {
+  Scratch out(device.pool(), static_cast<std::size_t>(t.numel()) * sizeof(uint16_t));
+  const float* from = t.as<float>();
+  uint16_t* to = out.as<uint16_t>();
+  parallel_for(t.numel(), 1 << 15, [=](int64_t lo, int64_t hi) { round_bf16(from + lo, to + lo, hi - lo); });
+  return out;
+}
+
+// Rows of op(a), one scale each, whatever way a lies.
+Scratch as_int8(Device& device, const Tensor& a, bool transposed, float* scales) {
+  Scratch out(device.pool(), static_cast<std::size_t>(a.numel()));
+  const float* from = a.as<float>();
+  int8_t* to = out.as<int8_t>();
+  const int64_t rows = a.rows(), cols = a.cols();
+  parallel_for(transposed ? cols : rows, 16, [=](int64_t lo, int64_t hi) {
+    if (transposed)
+      round_int8_columns(from, to, scales, rows, cols, lo, hi);
+    else
+      round_int8(from, to, scales, cols, lo, hi);
+  });
+  return out;
+}
+
+void pack(Device& device, const Gemm& g, const KernelKey& key, const CompiledKernel& kernel, WeightPack& pack) {
+  PackedWeights::State& state = device.packed().state();
+  const bool int8 = key.products == Products::int8;
+  std::optional<Scratch> rounded;
+  if (int8) {
+    pack.scales.resize(static_cast<std::size_t>(key.n));
+    rounded.emplace(as_int8(device, g.b, !key.trans_b, pack.scales.data()));
+  }
+  dnnl::stream stream(state.engine);
+  memory plain(
+      {{key.k, key.n}, int8 ? memory::data_type::s8 : memory::data_type::f32, strides(key.k, key.n, key.trans_b)},
+      state.engine, int8 ? rounded->as<void>() : g.b.data);
+  if (!pack.values || pack.values.get_desc() != kernel.about.weights_desc())
+    pack.values = memory(kernel.about.weights_desc(), state.engine);
+  dnnl::reorder(plain, pack.values).execute(stream, plain, pack.values);
+  stream.wait();
+  pack.version = device.packed().version();
+}
+
+const WeightPack& packed_weight(Device& device, const Gemm& g, const KernelKey& key, const CompiledKernel& kernel) {
+  PackedWeights::State& state = device.packed().state();
+  const std::scoped_lock lock(state.mutex);
+  // Products of few rows may want another layout than those of many.
+  WeightPack& own = state.packs[{g.b.data, key.n, key.k, key.trans_b, key.products, key.m < 16}];
+  const bool stale = own.version != device.packed().version();
+  if (stale || own.values.get_desc() != kernel.about.weights_desc()) pack(device, g, key, kernel, own);
+  return own;
+}
+
+}  // namespace
+
+ProductScales compiled_product(Device& device, const Gemm& g, const GemmShape& s, Products products) {
+  PackedWeights::State& state = device.packed().state();
+  const KernelKey key{s.m, s.n, s.k, g.trans_a, g.trans_b, g.add, products, g.b_is_weight, omp_in_parallel() != 0};
+  const CompiledKernel& kernel = kernel_for(state, key);
+  ProductScales scales;
+  std::optional<Scratch> narrow_a, narrow_b;
+  void *a = g.a.data, *b = g.b.data;
+  if (products == Products::bf16) {
+    a = narrow_a.emplace(as_bf16(device, g.a)).as<void>();
+    if (!key.packed) b = narrow_b.emplace(as_bf16(device, g.b)).as<void>();
+  } else if (products == Products::int8) {
+    scales.rows.emplace(device.pool(), static_cast<std::size_t>(s.m) * sizeof(float));
+    a = narrow_a.emplace(as_int8(device, g.a, g.trans_a, scales.rows->as<float>())).as<void>();
+  }
+  memory right;
+  if (key.packed) {
+    const WeightPack& weight = packed_weight(device, g, key, kernel);
+    right = weight.values;
+    if (products == Products::int8) scales.columns = weight.scales.data();
+  } else {
+    right = memory(kernel.about.weights_desc(), state.engine, b);
+  }
+  const Scratch scratchpad(device.pool(), kernel.about.scratchpad_desc().get_size());
+  dnnl::stream stream(state.engine);
+  const memory left(kernel.about.src_desc(), state.engine, a);
+  const memory out(kernel.about.dst_desc(), state.engine, g.c.data);
+  kernel.run.execute(
+      stream, {{DNNL_ARG_SRC, left},
+               {DNNL_ARG_WEIGHTS, right},
+               {DNNL_ARG_DST, out},
+               {DNNL_ARG_SCRATCHPAD, memory(kernel.about.scratchpad_desc(), state.engine, scratchpad.as<void>())}});
+  stream.wait();
+  return scales;
+}
+
+}  // namespace crate

@@ -1,0 +1,20 @@
+// compiled_product: c (m, n) = or += a b by a oneDNN kernel that is compiled once a shape and kept, on operands as they
+// are, rounded to bf16, or rounded to int8 with scales (round.h). A weight b is packed once into the layout its kernel
+// likes, and the copy is kept until weights_changed().
+#pragma once
+#include <optional>
+
+#include "tensor/gemm_cpu.h"
+
+namespace crate {
+
+/// The scales that an int8 product leaves to be multiplied: c_ij stands for c_ij rows_i columns_j. Empty else.
+struct ProductScales {
+  std::optional<Scratch> rows;
+  const float* columns = nullptr;
+};
+
+/// The bare product, without alpha, bias, plus and relu. `products` int8: g.b_is_weight and not g.add.
+ProductScales compiled_product(Device& device, const Gemm& g, const GemmShape& s, Products products);
+
+}  // namespace crate

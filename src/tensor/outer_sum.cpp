@@ -1,0 +1,56 @@
+#include "tensor/outer_sum.h"
+
+#include "base/parallel.h"
+
+namespace crate {
+namespace {
+
+#if defined(__x86_64__)
+bool runs_avx512() {
+  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512cd") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0;
+}
+#endif
+
+}  // namespace
+
+const OuterKernels* outer_kernels([[maybe_unused]] Products products) {
+#if defined(__x86_64__)
+  if (!runs_avx512()) return nullptr;
+  if (products == Products::f32) return &outer_avx512;
+  if (products == Products::bf16 && __builtin_cpu_supports("avx512bf16") != 0) return &outer_avx512_bf16;
+#endif
+  return nullptr;
+}
+
+void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const GemmShape& s) {
+  constexpr int64_t strip = OuterKernels::strip, panel = OuterKernels::panel;
+  const int64_t strips = (s.m + strip - 1) / strip, panels = (s.n + panel - 1) / panel;
+  const int64_t strip_bytes = strip * kernels.chunk * kernels.bytes,
+                panel_bytes = panel * kernels.chunk * kernels.bytes;
+  const Scratch packed_a(device.pool(), static_cast<std::size_t>(strips * strip_bytes));
+  const Scratch packed_b(device.pool(), static_cast<std::size_t>(panels * panel_bytes));
+  char *const a = packed_a.as<char>(), *const b = packed_b.as<char>();
+  float* c = g.c.as<float>();
+  for (int64_t row = 0; row < s.k; row += kernels.chunk) {
+    const int64_t rows = std::min(kernels.chunk, s.k - row);
+    const float *from_a = g.a.as<float>() + row * s.m, *from_b = g.b.as<float>() + row * s.n;
+    const auto factor = static_cast<float>(g.alpha);
+    parallel_for(strips + panels, 1, [&](int64_t lo, int64_t hi) {
+      for (int64_t i = lo; i < std::min(hi, strips); ++i)
+        kernels.pack_strip(from_a, s.m, i * strip, s.m, rows, factor, a + i * strip_bytes);
+      for (int64_t j = std::max(lo, strips) - strips; j < hi - strips; ++j)
+        kernels.pack_panel(from_b, s.n, j * panel, s.n, rows, 1.0F, b + j * panel_bytes);
+    });
+    parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
+      for (int64_t j = 0; j < panels; ++j) {
+        for (int64_t i = lo; i < hi; ++i)
+          kernels.multiply(a + i * strip_bytes, b + j * panel_bytes, rows, c + i * strip * s.n + j * panel, s.n,
+                           std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel), g.add || row > 0);
+      }
+    });
+  }
+}
+
+}  // namespace crate
