@@ -42,6 +42,19 @@ json run_json(std::vector<std::string> args) {
   return json::parse(o.out, nullptr, false);
 }
 
+// What int8 costs the models that come with the project.
+TEST(Images, NarrowProductsChangeHardlyAnAnswer) {
+  for (const char* name : {"models/scenes-crate", "models/scenes-vit"}) {
+    const auto top1 = [&](const char* dtype) -> double {
+      return run_json(
+          {"eval", CRATE_SOURCE_DIR "/" + std::string(name), "--data", "synthetic:1000", "--dtype", dtype})["top1"];
+    };
+    const double full = top1("f32");
+    EXPECT_NEAR(top1("bf16"), full, 0.003) << name;
+    EXPECT_NEAR(top1("int8"), full, 0.003) << name;
+  }
+}
+
 TEST(Images, TrainedEvaluatedAndProbed) {
   const Folder folder;
   write_file(folder.at("r.toml"), recipe);

@@ -1,0 +1,73 @@
+// A training step that is like the one before it takes its memory from what that one left: the pool does not grow and
+// the kernel is asked for no pages.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <optional>
+#include <vector>
+
+#include "model/language_model.h"
+#include "work/train/optimizer.h"
+
+namespace crate {
+namespace {
+
+int64_t page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+// Training of a small model on one batch again and again.
+class Steps {
+ public:
+  explicit Steps(Products products) : device_({.products = products}), model_(device_, config()) {
+    model_.init(1);
+    model_.store().allocate_grads();
+    optimizer_.emplace(device_, std::vector{&model_.store()}, OptimizerRecipe{});
+  }
+  void until(int64_t step) {
+    const Tensor tokens{text_.data(), {8, 128}, Dtype::i32};
+    for (; step_ < step; ++step_) {
+      model_.store().forget_grads();
+      {
+        Run run(device_, {.record = true, .train = true});
+        run.backward(model_.loss(run, tokens, tokens).loss);
+      }
+      optimizer_->update(1e-3, 0.1, step_);
+    }
+  }
+  std::size_t peak_bytes() { return device_.pool().peak_bytes(); }
+
+ private:
+  static ModelConfig config() {
+    ModelConfig c = config_of(Family::crate_lm);
+    c.dim = 64;
+    c.heads = 4;
+    c.layers = 4;
+    c.context = 128;
+    return c;
+  }
+  Device device_;
+  LanguageModel model_;
+  std::optional<Optimizer> optimizer_;
+  std::vector<int32_t> text_ = std::vector<int32_t>(8 * 128, 7);
+  int64_t step_ = 0;
+};
+
+TEST(SteadyStep, AsksForNoMemory) {
+  for (const Products products : {Products::f32, Products::bf16}) {
+    Steps steps(products);
+    steps.until(4);
+    const std::size_t peak = steps.peak_bytes();
+    const int64_t before = page_faults();
+    steps.until(12);
+    EXPECT_EQ(steps.peak_bytes(), peak);
+    // The activations of a step fill thousands of pages; a thread's stack may still grow by a few.
+    EXPECT_GT(peak / 4096, 4000U);
+    EXPECT_LT(page_faults() - before, 100) << name_of(products);
+  }
+}
+
+}  // namespace
+}  // namespace crate
