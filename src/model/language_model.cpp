@@ -1,11 +1,15 @@
 #include "model/language_model.h"
 
+#include <cstring>
+
 #include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
 
 namespace crate {
 namespace {
+
+constexpr int64_t worth_parting = 64;  // tokens of a sequence: shorter ones make products of too few rows
 
 // Numbers that a token leaves behind in a layer: w, or its key and value.
 int64_t cached_width(const ModelConfig& config) {
@@ -49,6 +53,14 @@ Tensor LanguageModel::hidden(Run& run, const Tensor& tokens, DecodeState* state)
     require(t >= 0 && t < config.vocab,
             "[model] token {} lies outside the vocabulary of {}; was another tokenizer used?", t, config.vocab);
   }
+  if (!state && run.may_part(tokens.rows()) && tokens.cols() >= worth_parting) {
+    const Tensor all = run.make({tokens.rows(), tokens.cols(), config.dim});
+    run.each_apart(tokens.rows(), [&](Run& own, int64_t i) {
+      const Tensor one = hidden(own, tokens.entry(i));
+      std::memcpy(all.entry(i).data, one.data, one.bytes());
+    });
+    return all;
+  }
   Tensor z = embedding(run, tokens,
                        {.table = run.param(store().at("embed.tokens")),
                         .positions = blocks_.optional(run, "embed.pos"),
@@ -59,7 +71,7 @@ Tensor LanguageModel::hidden(Run& run, const Tensor& tokens, DecodeState* state)
     const auto body = [this, &run, i, state](const Tensor& in) {
       return blocks_.block(run, i, in, state ? state->at(i) : nullptr);
     };
-    z = state ? body(z) : keep_or_recompute(run, z, body);
+    z = next(run, z, body);
   }
   if (config.final_norm()) z = blocks_.norm(run, "norm", z, config.last_norm_eps());
   run.see({"head."}, "in", z);

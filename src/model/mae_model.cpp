@@ -78,7 +78,7 @@ Tensor MaeModel::encode(Run& run, const Tensor& in) {
   Tensor z = dropout(run, in, {.p = config().dropout, .site = 0});
   run.see({"embed."}, "out", z);
   for (int64_t i = 0; i < config().layers; ++i)
-    z = keep_or_recompute(run, z, [this, &run, i](const Tensor& x) { return blocks_.block(run, i, x); });
+    z = next(run, z, [this, &run, i](const Tensor& x) { return blocks_.block(run, i, x); });
   z = blocks_.norm(run, "norm", z, config().last_norm_eps());
   run.see({"encoder."}, "out", z);
   return z;
@@ -96,7 +96,7 @@ Tensor MaeModel::decode(Run& run, const Tensor& latent, const Tensor& images, co
         run, y, {.positions = positions_for(run, config(), store(), images.shape[2], images.shape[3], "decoder.pos")});
   }
   for (int64_t i = 0; i < decoder_config_.layers; ++i) {
-    y = keep_or_recompute(run, y, [this, &run, i, mirrored](const Tensor& x) {
+    y = next(run, y, [this, &run, i, mirrored](const Tensor& x) {
       return mirrored ? decoder_.mirrored_block(run, i, x) : decoder_.block(run, i, x);
     });
   }

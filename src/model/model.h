@@ -32,9 +32,10 @@ class Model {
     for (const auto& [name, shape, decay] : parameter_shapes(config)) store_.add(name, shape).decay = decay;
   }
 
-  /// body(z), its activations kept or, when the model recomputes, made again in the backward.
-  template <class Body> Tensor keep_or_recompute(Run& run, const Tensor& z, Body&& body) {
-    return recompute_ ? run.recompute(z, body) : body(z);
+  /// body(z), and z is given up. A recording run keeps the activations or, when the model recomputes, makes them again
+  /// in the backward.
+  template <class Body> Tensor next(Run& run, const Tensor& z, Body&& body) {
+    return recompute_ && run.recording() ? run.recompute(z, body) : run.pass_on(z, body);
   }
 
  private:

@@ -1,5 +1,7 @@
 #include "model/vision_model.h"
 
+#include <cstring>
+
 #include "model/image_tokens.h"
 #include "ops/add_positions.h"
 #include "ops/dropout.h"
@@ -27,7 +29,7 @@ Tensor VisionModel::tokens(Run& run, const Tensor& images) {
   z = dropout(run, z, {.p = config().dropout, .site = 0});
   run.see({"embed."}, "out", z);
   for (int64_t i = 0; i < config().layers; ++i)
-    z = keep_or_recompute(run, z, [this, &run, i](const Tensor& in) { return blocks_.block(run, i, in); });
+    z = next(run, z, [this, &run, i](const Tensor& in) { return blocks_.block(run, i, in); });
   return norm_before_pooling() ? blocks_.norm(run, "norm", z, config().last_norm_eps()) : z;
 }
 
@@ -38,6 +40,14 @@ Tensor VisionModel::pooled(Run& run, const Tensor& tokens) {
 }
 
 Tensor VisionModel::features(Run& run, const Tensor& images) {
+  if (run.may_part(images.shape[0])) {
+    const Tensor all = run.make({images.shape[0], config().dim});
+    run.each_apart(images.shape[0], [&](Run& own, int64_t i) {
+      const Tensor one = features(own, images.entry(i));
+      std::memcpy(all.entry(i).data, one.data, one.bytes());
+    });
+    return all;
+  }
   Tensor z = pooled(run, tokens(run, images));
   run.see({"head."}, "pooled", z);
   if (!norm_before_pooling()) z = blocks_.norm(run, "norm", z, config().last_norm_eps());

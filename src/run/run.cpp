@@ -248,6 +248,30 @@ Tensor Run::recompute(const Tensor& x, const std::function<Tensor(const Tensor&)
   return y;
 }
 
+Tensor Run::pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body) {
+  if (!unseen()) return body(x);
+  std::size_t mark = owned_.size();
+  const Tensor y = body(x);
+  if (mark > 0 && owned_[mark - 1] == x.data) --mark;
+  free_since(mark, y.data);
+  return y;
+}
+
+bool Run::may_part(int64_t n) const {
+  const int64_t threads = thread_count();
+  return unseen() && !options_.train && threads > 1 && (n % threads == 0 || n >= 4 * threads);
+}
+
+void Run::each_apart(int64_t n, const std::function<void(Run& own, int64_t i)>& f) {
+  std::vector<Cost> costs(static_cast<std::size_t>(n));
+  parallel_chunks(n, 1, [&](int64_t i, int64_t, int64_t) {
+    Run own(device_, options_);
+    f(own, i);
+    costs[static_cast<std::size_t>(i)] = own.forward_cost();
+  });
+  for (const Cost& cost : costs) forward_cost_ += cost;
+}
+
 void Run::rerun(const Tensor& x, const Tensor& y, const std::function<Tensor(const Tensor&)>& body) {
   const std::size_t mark = owned_.size();
   // Pushed first, so walked last: frees what the second forward made once its nodes are done.

@@ -154,6 +154,16 @@ class Run {
   /// Runs `body(x)` without keeping its activations; the backward walk runs it again. x and what body returns must be
   /// tensors of this run. Costs one more forward of the body, saves everything it would have kept.
   Tensor recompute(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
+  /// body(x). Where nobody can ask for it again, because the run neither records nor is listened to, all that body made
+  /// but its result goes back, and x with it: what is computed next writes where the caches are still warm.
+  Tensor pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
+
+  /// May n sequences be computed apart, one a thread? Not where this run must see every tensor itself, nor where that
+  /// would leave threads idle.
+  bool may_part(int64_t n) const;
+  /// Calls f(own, i) for each of n sequences, one a thread, each in a run of its own, and counts what they cost. A
+  /// sequence that one thread walks to the end stays in its caches.
+  void each_apart(int64_t n, const std::function<void(Run& own, int64_t i)>& f);
 
  private:
   struct Slot {
@@ -168,6 +178,7 @@ class Run {
   int32_t new_slot(Shape shape);
   void release_grad(int32_t id);
   void free_since(std::size_t mark, const void* keep);
+  bool unseen() const { return !options_.record && !options_.tap && !options_.trace; }
   void rerun(const Tensor& x, const Tensor& y, const std::function<Tensor(const Tensor&)>& body);
 
   Device& device_;

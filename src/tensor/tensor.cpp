@@ -77,4 +77,12 @@ Tensor Tensor::row_slice(int64_t lo, int64_t hi) const {
   return Tensor{begin, Shape{hi - lo, cols()}, dtype, -1};
 }
 
+Tensor Tensor::entry(int64_t i) const {
+  require(shape.rank() > 0 && 0 <= i && i < shape[0], "[tensor] entry {} lies outside {}", i, shape.str());
+  const int64_t count = numel() / shape[0];
+  Tensor one{static_cast<std::byte*>(data) + static_cast<std::size_t>(i * count) * size_of(dtype), shape, dtype, -1};
+  one.shape.set(0, 1);
+  return one;
+}
+
 }  // namespace crate

@@ -48,6 +48,7 @@ class Shape {
   Shape(std::initializer_list<int64_t> dims);
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return dims_[static_cast<std::size_t>(i < 0 ? rank_ + i : i)]; }
+  void set(int i, int64_t size) { dims_[static_cast<std::size_t>(i < 0 ? rank_ + i : i)] = size; }
   int64_t numel() const;  // 1 for a scalar of rank 0
   int64_t cols() const { return rank_ == 0 ? 1 : (*this)[-1]; }
   int64_t rows() const;  // product of all dimensions but the last
@@ -82,6 +83,8 @@ struct Tensor {
   Tensor reshaped(Shape to) const;
   /// Rows lo..hi of the matrix view, as a matrix without a gradient slot.
   Tensor row_slice(int64_t lo, int64_t hi) const;
+  /// Entry i of the first dimension, which becomes 1: one sequence of a batch, without a gradient slot.
+  Tensor entry(int64_t i) const;
 };
 
 }  // namespace crate
