@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -22,6 +23,17 @@ int64_t scaled(int64_t number, int64_t value, int64_t old, const char* what) {
   require(number * value % old == 0 && number * value >= old, "[growth] width {}: {} {} at width {} do not scale",
           value, number, what, old);
   return number * value / old;
+}
+
+// About 128 to 1024, as the heads of `c` allow.
+std::vector<int64_t> widths(const ModelConfig& c) {
+  const int64_t step = c.dim / std::gcd(c.dim, c.heads);
+  std::vector<int64_t> out;
+  for (const int64_t wanted : {128, 256, 384, 512, 768, 1024}) {
+    const int64_t width = std::max<int64_t>(1, (wanted + step / 2) / step) * step;
+    if (out.empty() || width > out.back()) out.push_back(width);
+  }
+  return out;
 }
 
 ModelConfig with_tokens(ModelConfig c, int64_t value) {
@@ -113,7 +125,7 @@ std::vector<int64_t> usual_sizes(GrowingSize size, const ModelConfig& config) {
     case GrowingSize::tokens:
       return is_image(config.family) ? std::vector<int64_t>{49, 100, 196, 400, 784, 1600, 3136} : doublings(256, 16384);
     case GrowingSize::width:
-      return {128, 256, 384, 512, 768, 1024};
+      return widths(config);
     case GrowingSize::depth:
       return doublings(1, 16);
     case GrowingSize::batch:

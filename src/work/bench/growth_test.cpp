@@ -59,6 +59,19 @@ TEST(Growth, OneSizeGrowsAndTheRestStays) {
   EXPECT_THROW(grown(preset("vit-s"), GrowingSize::tokens, 50), Error);
 }
 
+TEST(Growth, TheUsualSizesFitEveryModel) {
+  for (const char* name : {"crate-lm-bench", "crate-gpt-bench", "gpt2-bench", "crate-one-bench", "crate-s", "vit-s"}) {
+    const ModelConfig c = preset(name);
+    for (const GrowingSize size : {GrowingSize::tokens, GrowingSize::width, GrowingSize::depth}) {
+      const std::vector<int64_t> values = usual_sizes(size, c);
+      EXPECT_GE(values.size(), 3u) << name << " " << name_of(size);
+      for (const int64_t value : values) EXPECT_NO_THROW(grown(c, size, value)) << name << " " << name_of(size);
+    }
+  }
+  EXPECT_EQ(usual_sizes(GrowingSize::width, preset("gpt2-bench")),
+            (std::vector<int64_t>{128, 256, 384, 512, 768, 1024}));
+}
+
 TEST(Growth, MeasuresTextAndImages) {
   for (const char* name : {"crate-lm-tiny", "crate-mnist"}) {
     std::vector<int64_t> heard;
