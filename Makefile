@@ -29,10 +29,14 @@ browser: deps build/build.ninja
 	@[ -d build/web/node_modules/playwright-core ] || npm install --silent --no-save --no-audit --no-fund --prefix build/web playwright-core
 	@ninja -C build test_web && build/bin/test_web
 
+# Every line is a share of what the machine did at most in the same run; peers run where they are installed.
 bench: build
+	@bash scripts/deps.sh libbenchmark-dev
+	@cmake -S . -B build -G Ninja > /dev/null && ninja -C build benchmarks
 	@build/bin/crate bench
 	@build/bin/crate bench --dtype bf16
-	@build/bin/crate ops bench
+	@for b in build/bin/*_bench; do $$b --benchmark_min_time=0.2; done
+	@build/bin/ops_bench --dtype=bf16 --benchmark_min_time=0.2 --benchmark_filter='linear|ista|mlp|cross_entropy'
 	@bash bench/peers/run.sh
 
 asan: deps

@@ -290,21 +290,32 @@ bool runs_on(const OpCase& c, DeviceKind kind) {
   }
 }
 
-BenchResult bench_op(const OpCase& c, int repeats) {
-  Bed bed(c, {.kind = DeviceKind::cpu});
+struct OpTimer::State {
+  State(OpCase given, const DeviceOptions& device) : c(std::move(given)), bed(c, device) {}
+  OpCase c;
+  Bed bed;
+};
+
+OpTimer::OpTimer(OpCase c, const DeviceOptions& device) : state_(std::make_unique<State>(std::move(c), device)) {}
+OpTimer::~OpTimer() = default;
+
+BenchResult OpTimer::once(bool backward) {
+  const double start = now_ms();
+  Run run(state_->bed.device(), {.record = true});
+  const Tensor y = state_->bed.build(run);
+  const double middle = now_ms();
+  if (backward) run.backward(y);
+  return {middle - start, now_ms() - middle, run.forward_cost(), run.backward_cost()};
+}
+
+BenchResult bench_op(const OpCase& c, int repeats, const DeviceOptions& device) {
+  OpTimer timer(c, device);
+  BenchResult result = timer.once();  // the warm-up
   std::vector<double> forward, backward;
-  BenchResult result;
-  for (int i = 0; i < repeats + 1; ++i) {
-    const double start = now_ms();
-    Run run(bed.device(), {.record = true});
-    const Tensor y = bed.build(run);
-    const double middle = now_ms();
-    run.backward(y);
-    if (i == 0) continue;  // warm-up
-    forward.push_back(middle - start);
-    backward.push_back(now_ms() - middle);
-    result.forward = run.forward_cost();
-    result.backward = run.backward_cost();
+  for (int i = 0; i < repeats; ++i) {
+    result = timer.once();
+    forward.push_back(result.forward_ms);
+    backward.push_back(result.backward_ms);
   }
   result.forward_ms = median(forward);
   result.backward_ms = median(backward);

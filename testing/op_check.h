@@ -10,6 +10,7 @@
 //   fences     every block of memory is guarded: a kernel that writes outside fails
 #pragma once
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,14 +53,30 @@ CheckResult check_values(const OpCase& c);
 CheckResult check_gradients(const OpCase& c);
 CheckResult check_frozen(const OpCase& c);
 
-struct BenchResult {
-  double forward_ms = 0, backward_ms = 0;  // medians
-  Cost forward, backward;
-};
-
 /// Does the operator run there? False when the device or its kernels are not in this build.
 bool runs_on(const OpCase& c, DeviceKind kind);
 
-BenchResult bench_op(const OpCase& c, int repeats);
+struct BenchResult {
+  double forward_ms = 0, backward_ms = 0;
+  Cost forward, backward;
+};
+
+/// A case with its inputs on a device, to be timed as often as one likes.
+class OpTimer {
+ public:
+  explicit OpTimer(OpCase c, const DeviceOptions& device = {});
+  ~OpTimer();
+  OpTimer(const OpTimer&) = delete;
+  OpTimer& operator=(const OpTimer&) = delete;
+  /// One forward that records, and its backward unless that is left out.
+  BenchResult once(bool backward = true);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Medians over `repeats`, after a warm-up.
+BenchResult bench_op(const OpCase& c, int repeats, const DeviceOptions& device = {});
 
 }  // namespace crate

@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# The same training steps in PyTorch and here, then forwards and steps on images, in turn, so that both meet the same machine. `make bench` calls it.
-# One JSON line a case; `speedup` is PyTorch's time over ours.
+# Other programs and ours on the same work, in turn, so that both meet the same machine. `make bench` calls it.
+# PyTorch where it is installed; llm.c's trainer where LLMC names its program. One JSON line a case; `speedup` is their
+# time over ours, `memory_ratio` what their process grew by in training over what ours did. Arguments: those of text.py,
+# and then models of text alone.
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-/usr/bin/python3}
-if ! "$python" -c "import torch" 2>/dev/null; then
-  echo "bench/peers: no PyTorch here (apt-get install python3-torch libopenblas0-openmp), nothing compared"
-  exit 0
-fi
 against=""
 [ ! -x build/bin/crate ] || against="--against build/bin/crate"
-"$python" bench/peers/train_step.py $against "$@"
-[ $# -gt 0 ] || "$python" bench/peers/images.py $against
+if "$python" -c "import torch" 2>/dev/null; then
+  "$python" bench/peers/text.py $against "$@"
+  if [ $# -eq 0 ]; then
+    "$python" bench/peers/images.py $against
+    for dtype in f32 bf16; do "$python" bench/peers/ops.py $against --dtype $dtype; done
+  fi
+else
+  echo "bench/peers: no PyTorch here (apt-get install python3-torch libopenblas0-openmp), not compared" >&2
+fi
+[ $# -gt 0 ] || bash bench/peers/llmc.sh

@@ -62,6 +62,7 @@ void add_export(CLI::App& app);
 void add_data(CLI::App& app);
 void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_grow(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_compress(CLI::App& app);
 void add_decompress(CLI::App& app);

@@ -12,13 +12,15 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "crate 0.1.0");
   app.footer("\n'crate COMMAND --help' tells more about each.");
   for (auto* add : {
-           &crate::cli::add_train,      &crate::cli::add_eval,    &crate::cli::add_generate,  &crate::cli::add_forward,
-           &crate::cli::add_info,       &crate::cli::add_import,  &crate::cli::add_export,    &crate::cli::add_data,
-           &crate::cli::add_ops,        &crate::cli::add_bench,   &crate::cli::add_compare,   &crate::cli::add_compress,
-           &crate::cli::add_decompress, &crate::cli::add_test,    &crate::cli::add_quantize,  &crate::cli::add_report,
-           &crate::cli::add_atoms,      &crate::cli::add_explain, &crate::cli::add_verify,    &crate::cli::add_steer,
-           &crate::cli::add_edit,       &crate::cli::add_measure, &crate::cli::add_attention, &crate::cli::add_segment,
-           &crate::cli::add_pca,        &crate::cli::add_mdl,
+           &crate::cli::add_train,    &crate::cli::add_eval,       &crate::cli::add_generate,
+           &crate::cli::add_forward,  &crate::cli::add_info,       &crate::cli::add_import,
+           &crate::cli::add_export,   &crate::cli::add_data,       &crate::cli::add_ops,
+           &crate::cli::add_bench,    &crate::cli::add_grow,       &crate::cli::add_compare,
+           &crate::cli::add_compress, &crate::cli::add_decompress, &crate::cli::add_test,
+           &crate::cli::add_quantize, &crate::cli::add_report,     &crate::cli::add_atoms,
+           &crate::cli::add_explain,  &crate::cli::add_verify,     &crate::cli::add_steer,
+           &crate::cli::add_edit,     &crate::cli::add_measure,    &crate::cli::add_attention,
+           &crate::cli::add_segment,  &crate::cli::add_pca,        &crate::cli::add_mdl,
        }) {
     add(app);
   }

@@ -70,6 +70,11 @@ std::vector<OpCase> ista_cases() {
                    .inputs = {{"v", {8192, 384}}, dict(384), constant("eta", 0.1), constant("lambda", 0.1)},
                    .build = one_step,
                    .bench_only = true});
+  cases.push_back({.op = "ista",
+                   .name = "bench_576_images",
+                   .inputs = {{"v", {16, 197, 576}}, dict(576), constant("eta", 0.1), constant("lambda", 0.1)},
+                   .build = one_step,
+                   .bench_only = true});
   return cases;
 }
 

@@ -21,11 +21,20 @@ std::vector<OpCase> linear_cases() {
                    .name = "one_token",
                    .inputs = {{"x", {1, 36}}, {"w", {144, 36}}, {"b", {144}}},
                    .build = [](Run& run, auto in) { return linear(run, in[0], {.weight = in[1], .bias = in[2]}); }});
-  cases.push_back({.op = "linear",
-                   .name = "bench_384",
-                   .inputs = {{"x", {8192, 384}}, {"w", {384, 384}}, {"b", {384}}},
-                   .build = [](Run& run, auto in) { return linear(run, in[0], {.weight = in[1], .bias = in[2]}); },
-                   .bench_only = true});
+  // Products of the models: rows, channels in and out.
+  const auto bench = [&cases](const char* name, int64_t rows, int64_t d_in, int64_t d_out) {
+    cases.push_back({.op = "linear",
+                     .name = name,
+                     .inputs = {{"x", {rows, d_in}}, {"w", {d_out, d_in}}, {"b", {d_out}}},
+                     .build = [](Run& run, auto in) { return linear(run, in[0], {.weight = in[1], .bias = in[2]}); },
+                     .bench_only = true});
+  };
+  bench("bench_384", 8192, 384, 384);
+  bench("bench_384_1536", 8192, 384, 1536);
+  bench("bench_1536_384", 8192, 1536, 384);
+  bench("bench_576_images", 16 * 197, 576, 576);
+  bench("bench_768", 2048, 768, 768);
+  bench("bench_768_3072", 2048, 768, 3072);
   return cases;
 }
 

@@ -11,4 +11,8 @@ struct MachinePeak {
 /// Takes about half a second.
 MachinePeak measure_peak();
 
+/// GFLOP/s of the fastest of several large square products of bf16 numbers with f32 sums, operands in the layout that
+/// oneDNN likes best; 0 where it has no such kernel.
+double measure_bf16_peak();
+
 }  // namespace crate

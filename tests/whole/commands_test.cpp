@@ -151,5 +151,66 @@ TEST(Data, ScenesAreFoldersThatOpenAgain) {
   EXPECT_NE(absent.err.find(folder.at("absent")), std::string::npos) << absent.err;
 }
 
+TEST(Grow, PrintsTheTableTheExponentsAndTheFigure) {
+  const Folder folder;
+  const std::vector<std::string> args = {"grow",
+                                         "crate-lm",
+                                         "gpt2",
+                                         "--by",
+                                         "atoms",
+                                         "--values",
+                                         "16,32,64",
+                                         "--size",
+                                         "tiny",
+                                         "--batch",
+                                         "1",
+                                         "--context",
+                                         "32",
+                                         "--repeats",
+                                         "1",
+                                         "--rounds",
+                                         "1",
+                                         "-o",
+                                         folder.at("atoms.svg")};
+  const Outcome o = run_crate(args);
+  ASSERT_EQ(o.code, 0) << o.err;
+  for (const char* text : {"crate-lm by atoms, f32: dim 128, 4 layers", "training ms", "forward   grows as atoms^",
+                           "memory    grows as atoms^"})
+    EXPECT_NE(o.out.find(text), std::string::npos) << text << " in\n" << o.out;
+  EXPECT_NE(read_file(folder.at("atoms.svg")).find("gpt2 training ^"), std::string::npos);
+
+  const json out = run_json(args);
+  ASSERT_EQ(out["results"].size(), 2u);
+  for (const json& model : out["results"]) {
+    ASSERT_EQ(model["rows"].size(), 3u);
+    EXPECT_EQ(model["rows"][1]["atoms"], 32);
+    EXPECT_EQ(model["rows"][1]["tokens_a_step"], 32);
+    EXPECT_GT(model["rows"][1]["train_ms"], 0);
+    EXPECT_EQ(model["fits"][2]["what"], "memory");
+    EXPECT_GT(model["fits"][2]["exponent"], 0);
+  }
+}
+
+TEST(Grow, SaysWhatCannotGrow) {
+  const Outcome square = run_crate({"grow", "crate-gpt", "--by", "atoms"});
+  EXPECT_EQ(square.code, 1);
+  EXPECT_NE(square.err.find("square"), std::string::npos) << square.err;
+  const Outcome few = run_crate({"grow", "crate-lm", "--size", "tiny", "--by", "depth", "--values", "1,2"});
+  EXPECT_EQ(few.code, 1);
+  EXPECT_NE(few.err.find("three"), std::string::npos) << few.err;
+}
+
+TEST(Bench, MemoryIsOfOneFamilyInAProcessOfItsOwn) {
+  const json out =
+      run_json({"bench", "crate-lm", "--only", "memory", "--size", "tiny", "--batch", "2", "--repeats", "1"});
+  ASSERT_EQ(out["results"].size(), 1u);
+  const json& line = out["results"][0];
+  EXPECT_GT(line["state_bytes"], 0);
+  EXPECT_GT(line["memory_bytes"], line["state_bytes"]);
+  EXPECT_GT(line["resident_bytes"], 0);
+  EXPECT_GT(line["bytes_per_token_and_layer"], 0);
+  EXPECT_EQ(run_crate({"bench", "crate-lm", "gpt2", "--only", "memory", "--size", "tiny"}).code, 1);
+}
+
 }  // namespace
 }  // namespace crate::whole

@@ -35,6 +35,8 @@ std::string smaller(const std::string& command) {
   if (command.find(" generate ") != std::string::npos) return " -n 5";
   if (command.find(" --online ") != std::string::npos)
     return " --set dim=16 --set heads=2 --set layers=1 --set batch=2";
+  if (command.find(" grow ") != std::string::npos)
+    return " --size tiny --batch 1 --repeats 1 --rounds 1 --values 1,2,3";
   if (command.find(" bench ") != std::string::npos) return " --size tiny --batch 1 --repeats 1";
   return "";
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/resident.h"
 #include "base/rng.h"
 #include "model/models.h"
 #include "work/explain/graph.h"
@@ -42,6 +43,25 @@ std::vector<float> random_numbers(int64_t count) {
   return out;
 }
 
+// Begun before a model is made, read once its steps are done.
+class MemoryMeter {
+ public:
+  /// What is in use now, between steps, is the state.
+  void state_is_there(Device& device) {
+    memory_.state_bytes = static_cast<double>(device.pool().bytes_in_use());
+    device.pool().reset_peak();
+  }
+  TrainingMemory read(Device& device) {
+    memory_.peak_bytes = static_cast<double>(device.pool().peak_bytes());
+    memory_.resident_bytes = static_cast<double>(resident_bytes().most) - before_;
+    return memory_;
+  }
+
+ private:
+  double before_ = static_cast<double>(resident_bytes().now);
+  TrainingMemory memory_;
+};
+
 // A batch of nonsense for a model of images, and what is timed on it.
 class RandomImages {
  public:
@@ -75,15 +95,40 @@ class RandomImages {
   std::vector<float> pixels_, targets_;
 };
 
+struct Counted {
+  int repeats;
+  int64_t items;  // tokens or images a step
+};
+
+// Steps of AdamW; `loss` records one forward.
+SpeedOf training_speed(Model& model, Device& device, MemoryMeter& memory, Counted counted, auto&& loss) {
+  model.store().allocate_grads();
+  Optimizer optimizer(device, {&model.store()}, {});
+  memory.state_is_there(device);
+  int64_t step = 0;
+  return speed(counted.repeats, counted.items, [&] {
+    double flops = 0;
+    {
+      model.store().forget_grads();
+      Run run(device, {.record = true, .train = true});
+      run.backward(loss(run));
+      flops = run.forward_cost().flops + run.backward_cost().flops;
+    }
+    optimizer.update(1e-4, 0.1, step++);
+    return flops;
+  });
+}
+
 }  // namespace
 
 ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_options,
                         const ImageBenchOptions& options) {
+  MemoryMeter memory;
   Device device(device_options);
   const auto model = make_model(device, config);
   model->init(1);
   ImageSpeed result;
-  for (const int64_t rows : options.train_only ? std::vector<int64_t>{} : options.batches) {
+  for (const int64_t rows : options.part == BenchPart::train ? std::vector<int64_t>{} : options.batches) {
     RandomImages batch(*model, rows);
     result.forward.emplace_back(rows, speed(options.repeats, rows, [&] {
                                   Run run(device);
@@ -91,22 +136,11 @@ ImageSpeed bench_images(const ModelConfig& config, const DeviceOptions& device_o
                                   return run.forward_cost().flops;
                                 }));
   }
-  model->store().allocate_grads();
-  Optimizer optimizer(device, {&model->store()}, {});
+  if (options.part == BenchPart::forward) return result;
   RandomImages batch(*model, options.train_batch);
-  int64_t step = 0;
-  result.train = speed(options.repeats, options.train_batch, [&] {
-    double flops = 0;
-    {
-      model->store().forget_grads();
-      Run run(device, {.record = true, .train = true});
-      run.backward(batch.loss(run));
-      flops = run.forward_cost().flops + run.backward_cost().flops;
-    }
-    optimizer.update(1e-4, 0.1, step++);
-    return flops;
-  });
-  result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());
+  result.train = training_speed(*model, device, memory, {.repeats = options.repeats, .items = options.train_batch},
+                                [&](Run& run) { return batch.loss(run); });
+  result.memory = memory.read(device);
   return result;
 }
 
@@ -127,38 +161,31 @@ SpeedOf explain_speed(const ModelConfig& config, const BenchOptions& options) {
 
 ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_options, const BenchOptions& options) {
   ModelSpeed result;
-  if (options.explain_only) {
+  const BenchPart part = options.part;
+  if (part == BenchPart::explain) {
     result.explain = explain_speed(config, options);
     return result;
   }
+  MemoryMeter memory;
   Device device(device_options);
   LanguageModel model(device, config);
   model.init(1);
-  model.store().allocate_grads();
-  Optimizer optimizer(device, {&model.store()}, {});
   const int64_t count = options.batch * config.context;
   std::vector<int32_t> tokens = random_tokens(count, config.vocab), targets = random_tokens(count, config.vocab);
   const Shape shape{options.batch, config.context};
   const Tensor in{tokens.data(), shape, Dtype::i32}, out{targets.data(), shape, Dtype::i32};
-  int64_t step = 0;
-  result.train = speed(options.repeats, count, [&] {
-    double flops = 0;
-    {
-      model.store().forget_grads();
-      Run run(device, {.record = true, .train = true});
-      run.backward(model.loss(run, in, out).loss);
-      flops = run.forward_cost().flops + run.backward_cost().flops;
-    }
-    optimizer.update(1e-4, 0.1, step++);
-    return flops;
-  });
-  result.peak_memory_bytes = static_cast<double>(device.pool().peak_bytes());
-  if (options.train_only) return result;
+  if (part != BenchPart::forward) {
+    result.train = training_speed(model, device, memory, {.repeats = options.repeats, .items = count},
+                                  [&](Run& run) { return model.loss(run, in, out).loss; });
+    result.memory = memory.read(device);
+  }
+  if (part == BenchPart::train) return result;
   result.forward = speed(options.repeats, count, [&] {
     Run run(device);
     model.loss(run, in, out);
     return run.forward_cost().flops;
   });
+  if (part != BenchPart::all) return result;
   const int64_t decoded = std::min(options.decode_tokens, config.context);
   result.decode = speed(options.repeats, decoded, [&] {
     DecodeState state(device, config, 1);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/error.h"
 
@@ -46,6 +47,25 @@ double tick_step(const Range& r) {
   return 10 * power;
 }
 
+// Where an axis is marked, as values. On a logarithmic one: 1, 2 and 5 times powers of ten, over four decades or more
+// powers of ten alone.
+std::vector<double> marks(const Range& r, bool log, bool whole) {
+  std::vector<double> out;
+  if (log) {
+    for (double power = std::floor(r.low); power <= r.high; ++power) {
+      for (const double m : {1.0, 2.0, 5.0}) {
+        const double at = power + std::log10(m);
+        if (at >= r.low - 1e-9 && at <= r.high + 1e-9 && (m == 1 || r.high - r.low < 4))
+          out.push_back(std::pow(10, at));
+      }
+    }
+    return out;
+  }
+  const double step = whole ? std::max(1.0, tick_step(r)) : tick_step(r);
+  for (double at = std::ceil(r.low / step) * step; at <= r.high; at += step) out.push_back(at);
+  return out;
+}
+
 class Drawing {
  public:
   Drawing(const Chart& chart, double offset) : chart_(chart), left_(offset + left), right_(offset + width - right) {
@@ -53,9 +73,9 @@ class Drawing {
       for (std::size_t i = 0; i < line.points.size(); ++i) {
         const auto& [x, y] = line.points[i];
         if (!std::isfinite(y)) continue;
-        x_.take(place(x));
-        y_.take(y - deviation(line, i));
-        y_.take(y + deviation(line, i));
+        x_.take(placed_x(x));
+        y_.take(placed_y(y - deviation(line, i)));
+        y_.take(placed_y(y + deviation(line, i)));
       }
     }
     require(x_.low <= x_.high, "[chart] '{}' has no point to draw", chart.title);
@@ -71,9 +91,10 @@ class Drawing {
   }
 
  private:
-  double place(double x) const { return chart_.log_x ? std::log10(x) : x; }
-  double at_x(double placed) const { return left_ + x_.part(placed) * (right_ - left_); }
-  double at_y(double y) const { return height - bottom - y_.part(y) * (height - top - bottom); }
+  double placed_x(double x) const { return chart_.log_x ? std::log10(x) : x; }
+  double placed_y(double y) const { return chart_.log_y ? std::log10(y) : y; }
+  double at_x(double x) const { return left_ + x_.part(placed_x(x)) * (right_ - left_); }
+  double at_y(double y) const { return height - bottom - y_.part(placed_y(y)) * (height - top - bottom); }
 
   static double deviation(const Line& line, std::size_t i) { return i < line.deviation.size() ? line.deviation[i] : 0; }
 
@@ -87,15 +108,13 @@ class Drawing {
   }
 
   void axes() {
-    const double step_y = tick_step(y_),
-                 step_x = chart_.log_x || chart_.whole_x ? std::max(1.0, tick_step(x_)) : tick_step(x_);
-    for (double y = std::ceil(y_.low / step_y) * step_y; y <= y_.high; y += step_y) {
+    for (const double y : marks(y_, chart_.log_y, false)) {
       stroke(left_, at_y(y), right_, at_y(y));
       label(left_ - 6, at_y(y) + 4, "end", fmt::format("{:.4g}", y));
     }
-    for (double x = std::ceil(x_.low / step_x) * step_x; x <= x_.high; x += step_x) {
+    for (const double x : marks(x_, chart_.log_x, chart_.whole_x)) {
       stroke(at_x(x), top, at_x(x), height - bottom);
-      label(at_x(x), height - bottom + 18, "middle", fmt::format("{:.4g}", chart_.log_x ? std::pow(10, x) : x));
+      label(at_x(x), height - bottom + 18, "middle", fmt::format("{:.6g}", x));
     }
     label((left_ + right_) / 2, height - 12, "middle", chart_.x);
     label(left_, top - 6, "start", chart_.y);
@@ -108,7 +127,7 @@ class Drawing {
     for (std::size_t j = 0; j < l.points.size(); ++j) {
       const auto& [x, y] = l.points[j];
       if (!std::isfinite(y)) continue;
-      const double px = at_x(place(x)), d = deviation(l, j);
+      const double px = at_x(x), d = deviation(l, j);
       points += fmt::format("{:.1f},{:.1f} ", px, at_y(y));
       upper += fmt::format("{:.1f},{:.1f} ", px, at_y(y + d));
       lower = fmt::format("{:.1f},{:.1f} ", px, at_y(y - d)) + lower;

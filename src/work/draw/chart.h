@@ -19,6 +19,7 @@ struct Chart {
   std::vector<Line> lines;
   bool log_x = false;
   bool whole_x = false;  // x counts something: marks at whole numbers only
+  bool log_y = false;
 };
 
 /// An SVG document. The same input gives the same text. Throws Error when nothing can be drawn.

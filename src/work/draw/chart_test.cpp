@@ -27,6 +27,14 @@ TEST(Chart, StandsBesideAnotherWithBandsInsideTheFrame) {
   EXPECT_EQ(svg.find("middle\" font-size=\"12\">1.5<"), std::string::npos);
 }
 
+TEST(Chart, APowerLawIsAStraightLineOnLogarithms) {
+  const std::string svg =
+      svg_of({"law", "size", "ms", {{"square", {{1, 1}, {10, 100}, {100, 10000}}}}, true, false, true});
+  EXPECT_NE(svg.find("points=\"70.0,390.0 305.0,220.0 540.0,50.0 \""), std::string::npos) << svg;
+  EXPECT_NE(svg.find("end\" font-size=\"12\">100<"), std::string::npos);
+  EXPECT_NE(svg.find("middle\" font-size=\"12\">50<"), std::string::npos);
+}
+
 TEST(Chart, RefusesToDrawNothing) { EXPECT_THROW(svg_of({"empty", "x", "y", {{"one", {}}}, false}), Error); }
 
 }  // namespace

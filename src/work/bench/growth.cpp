@@ -1,0 +1,207 @@
+#include "work/bench/growth.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace crate {
+namespace {
+
+constexpr std::size_t fewest_sizes = 3;
+constexpr const char* names[] = {"tokens", "width", "depth", "batch", "vocab", "atoms"};
+
+std::vector<int64_t> doublings(int64_t from, int64_t to) {
+  std::vector<int64_t> out;
+  for (int64_t x = from; x <= to; x *= 2) out.push_back(x);
+  return out;
+}
+
+// `share` of a whole number, which must come out whole.
+int64_t scaled(int64_t number, int64_t value, int64_t old, const char* what) {
+  require(number * value % old == 0 && number * value >= old, "[growth] width {}: {} {} at width {} do not scale",
+          value, number, what, old);
+  return number * value / old;
+}
+
+// About 128 to 1024, as the heads of `c` allow.
+std::vector<int64_t> widths(const ModelConfig& c) {
+  const int64_t step = c.dim / std::gcd(c.dim, c.heads);
+  std::vector<int64_t> out;
+  for (const int64_t wanted : {128, 256, 384, 512, 768, 1024}) {
+    const int64_t width = std::max<int64_t>(1, (wanted + step / 2) / step) * step;
+    if (out.empty() || width > out.back()) out.push_back(width);
+  }
+  return out;
+}
+
+ModelConfig with_tokens(ModelConfig c, int64_t value) {
+  if (!is_image(c.family)) {
+    c.context = value;
+    return c;
+  }
+  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(value))));
+  require(side * side == value, "[growth] patches of a square image are a square number, came {}", value);
+  c.image.height = side * c.image.patch;
+  c.image.width = side * c.image.patch_columns();
+  return c;
+}
+
+ModelConfig with_width(ModelConfig c, int64_t value) {
+  c.heads = scaled(c.heads, value, c.dim, "heads");
+  if (c.atoms > 0) c.atoms = scaled(c.atoms, value, c.dim, "atoms");
+  c.dim = value;
+  return c;
+}
+
+int64_t batch_of(const GrowthOptions& options, int64_t value) {
+  if (options.size == GrowingSize::batch) return value;
+  if (options.batch > 0) return options.batch;
+  return options.size == GrowingSize::tokens ? 1 : 8;
+}
+
+void measure(GrowthPoint& point, const DeviceOptions& device, int repeats) {
+  const auto keep = [](SpeedOf& best, const SpeedOf& now) {
+    if (best.ms == 0 || now.ms < best.ms) best = now;
+  };
+  if (is_image(point.config.family)) {
+    const ImageSpeed s =
+        bench_images(point.config, device, {.batches = {point.batch}, .train_batch = point.batch, .repeats = repeats});
+    keep(point.train, s.train);
+    keep(point.forward, s.forward.front().second);
+    point.memory = s.memory;
+    return;
+  }
+  const ModelSpeed s =
+      bench_model(point.config, device, {.part = BenchPart::passes, .batch = point.batch, .repeats = repeats});
+  keep(point.train, s.train);
+  keep(point.forward, s.forward);
+  point.memory = s.memory;
+}
+
+}  // namespace
+
+PowerLaw fit_power_law(const std::vector<std::pair<double, double>>& points) {
+  require(points.size() >= fewest_sizes, "[growth] a power law is fitted to three sizes or more, came {}",
+          points.size());
+  const auto n = static_cast<double>(points.size());
+  double mean_x = 0, mean_y = 0, spread = 0, product = 0, residuals = 0;
+  for (const auto& [x, y] : points) {
+    require(x > 0 && y > 0 && std::isfinite(x * y), "[growth] sizes and costs are above 0, came {} and {}", x, y);
+    mean_x += std::log(x) / n;
+    mean_y += std::log(y) / n;
+  }
+  for (const auto& [x, y] : points) {
+    spread += (std::log(x) - mean_x) * (std::log(x) - mean_x);
+    product += (std::log(x) - mean_x) * (std::log(y) - mean_y);
+  }
+  require(spread > 0, "[growth] the sizes of a power law differ, all came as {}", points.front().first);
+  PowerLaw law;
+  law.exponent = product / spread;
+  law.factor = std::exp(mean_y - law.exponent * mean_x);
+  for (const auto& [x, y] : points) {
+    const double off = std::log(y) - std::log(law.factor) - law.exponent * std::log(x);
+    residuals += off * off;
+  }
+  law.error = std::sqrt(residuals / (n - 2) / spread);
+  const auto& [x0, y0] = points[points.size() - 2];
+  const auto& [x1, y1] = points.back();
+  law.last_exponent = std::log(y1 / y0) / std::log(x1 / x0);
+  return law;
+}
+
+const char* name_of(GrowingSize size) { return names[static_cast<std::size_t>(size)]; }
+
+GrowingSize growing_size(std::string_view name) {
+  for (std::size_t i = 0; i < std::size(names); ++i) {
+    if (name == names[i]) return static_cast<GrowingSize>(i);
+  }
+  fail("[growth] tokens, width, depth, batch, vocab or atoms, came '{}'", name);
+}
+
+std::vector<int64_t> usual_sizes(GrowingSize size, const ModelConfig& config) {
+  switch (size) {
+    case GrowingSize::tokens:
+      return is_image(config.family) ? std::vector<int64_t>{49, 100, 196, 400, 784, 1600, 3136} : doublings(256, 16384);
+    case GrowingSize::width:
+      return widths(config);
+    case GrowingSize::depth:
+      return doublings(1, 16);
+    case GrowingSize::batch:
+      return doublings(1, 64);
+    case GrowingSize::vocab:
+      return doublings(256, 65536);
+    case GrowingSize::atoms:
+      return doublings(256, 8192);
+  }
+  return {};
+}
+
+ModelConfig grown(ModelConfig c, GrowingSize size, int64_t value) {
+  require(value > 0, "[growth] a size is above 0, came {}", value);
+  switch (size) {
+    case GrowingSize::tokens:
+      c = with_tokens(c, value);
+      break;
+    case GrowingSize::width:
+      c = with_width(c, value);
+      break;
+    case GrowingSize::depth:
+      c.layers = value;
+      break;
+    case GrowingSize::batch:
+      break;
+    case GrowingSize::vocab:
+      require(!is_image(c.family), "[growth] {} reads images, it has no vocabulary", name_of(c.family));
+      c.vocab = value;
+      break;
+    case GrowingSize::atoms:
+      require(!has_square_code(c.family), "[growth] the dictionary of {} is square, its atoms are its width",
+              name_of(c.family));
+      c.atoms = value;
+      break;
+  }
+  c.validate();
+  return c;
+}
+
+std::vector<GrowthPoint> measure_growth(const ModelConfig& config, const DeviceOptions& device,
+                                        const GrowthOptions& options,
+                                        const std::function<void(int round, int64_t value)>& told) {
+  std::vector<GrowthPoint> points;
+  for (const int64_t value : options.values.empty() ? usual_sizes(options.size, config) : options.values) {
+    require(points.empty() || value > points.back().value, "[growth] the sizes rise, {} came after {}", value,
+            points.empty() ? 0 : points.back().value);
+    GrowthPoint point;
+    point.value = value;
+    point.config = grown(config, options.size, value);
+    point.batch = batch_of(options, value);
+    point.tokens = point.batch * (is_image(config.family) ? point.config.image.tokens() : point.config.context);
+    points.push_back(point);
+  }
+  require(points.size() >= fewest_sizes, "[growth] a power law is fitted to three sizes or more, came {}",
+          points.size());
+  for (int round = 0; round < options.rounds; ++round) {
+    for (GrowthPoint& point : points) {
+      if (round > 0 && point.train.ms > options.enough_ms) continue;
+      if (told) told(round, point.value);
+      measure(point, device, options.repeats);
+    }
+  }
+  return points;
+}
+
+std::vector<GrowthCurve> curves_of(const std::vector<GrowthPoint>& points) {
+  std::vector<GrowthCurve> curves = {{"training", false, {}, {}}, {"forward", false, {}, {}}, {"memory", true, {}, {}}};
+  for (const GrowthPoint& p : points) {
+    const auto x = static_cast<double>(p.value);
+    curves[0].points.emplace_back(x, p.train.ms);
+    curves[1].points.emplace_back(x, p.forward.ms);
+    curves[2].points.emplace_back(x, p.memory.peak_bytes);
+  }
+  for (GrowthCurve& curve : curves) curve.law = fit_power_law(curve.points);
+  return curves;
+}
+
+}  // namespace crate

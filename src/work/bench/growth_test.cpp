@@ -1,0 +1,96 @@
+// Growth: the fit on laws that are known, sizes that keep what they should, and a tiny measurement.
+#include "work/bench/growth.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "model/presets.h"
+
+namespace crate {
+namespace {
+
+using Points = std::vector<std::pair<double, double>>;
+
+TEST(Growth, FindsTheExponentsOfKnownLaws) {
+  for (const double exponent : {-0.5, 0.0, 1.0, 1.5, 2.0}) {
+    Points points;
+    for (const double x : {256.0, 512.0, 1024.0, 3000.0}) points.emplace_back(x, 0.03 * std::pow(x, exponent));
+    const PowerLaw law = fit_power_law(points);
+    EXPECT_NEAR(law.exponent, exponent, 1e-12);
+    EXPECT_NEAR(law.factor, 0.03, 1e-12);
+    EXPECT_NEAR(law.error, 0, 1e-12);
+    EXPECT_NEAR(law.last_exponent, exponent, 1e-12);
+  }
+}
+
+TEST(Growth, TheErrorIsThatOfAStraightLine) {
+  // X = 0, 1, 2 and Y = 0, 1, 3: slope 1.5, intercept -1/6, residuals 1/6, -1/3, 1/6, S = 2, sqrt(1/6 / 1 / 2).
+  const double e = std::exp(1);
+  const PowerLaw law = fit_power_law({{1, 1}, {e, e}, {e * e, e * e * e}});
+  EXPECT_NEAR(law.exponent, 1.5, 1e-12);
+  EXPECT_NEAR(law.error, std::sqrt(1.0 / 12), 1e-12);
+  EXPECT_NEAR(law.last_exponent, 2, 1e-12);
+}
+
+TEST(Growth, RefusesWhatHasNoLaw) {
+  EXPECT_THROW(fit_power_law({{1, 1}, {2, 2}}), Error);
+  EXPECT_THROW(fit_power_law({{1, 1}, {2, 2}, {3, 0}}), Error);
+  EXPECT_THROW(fit_power_law({{2, 1}, {2, 2}, {2, 3}}), Error);
+}
+
+TEST(Growth, OneSizeGrowsAndTheRestStays) {
+  const ModelConfig one = preset("crate-one-tiny");
+  const ModelConfig wide = grown(one, GrowingSize::width, 256);
+  EXPECT_EQ(wide.head_dim(), one.head_dim());
+  EXPECT_EQ(wide.heads, 2 * one.heads);
+  EXPECT_EQ(wide.atoms, 2 * one.atoms);
+  EXPECT_EQ(grown(one, GrowingSize::tokens, 512).context, 512);
+  EXPECT_EQ(grown(one, GrowingSize::depth, 7).layers, 7);
+  EXPECT_EQ(grown(one, GrowingSize::vocab, 999).vocab, 999);
+  EXPECT_EQ(grown(one, GrowingSize::atoms, 64).n_atoms(), 64);
+  EXPECT_EQ(grown(preset("vit-s"), GrowingSize::tokens, 400).image.patches(), 400);
+  EXPECT_EQ(growing_size(name_of(GrowingSize::depth)), GrowingSize::depth);
+  EXPECT_THROW(growing_size("length"), Error);
+  EXPECT_THROW(grown(one, GrowingSize::width, 100), Error);
+  EXPECT_THROW(grown(preset("crate-gpt-tiny"), GrowingSize::atoms, 64), Error);
+  EXPECT_THROW(grown(preset("vit-s"), GrowingSize::vocab, 64), Error);
+  EXPECT_THROW(grown(preset("vit-s"), GrowingSize::tokens, 50), Error);
+}
+
+TEST(Growth, TheUsualSizesFitEveryModel) {
+  for (const char* name : {"crate-lm-bench", "crate-gpt-bench", "gpt2-bench", "crate-one-bench", "crate-s", "vit-s"}) {
+    const ModelConfig c = preset(name);
+    for (const GrowingSize size : {GrowingSize::tokens, GrowingSize::width, GrowingSize::depth}) {
+      const std::vector<int64_t> values = usual_sizes(size, c);
+      EXPECT_GE(values.size(), 3u) << name << " " << name_of(size);
+      for (const int64_t value : values) EXPECT_NO_THROW(grown(c, size, value)) << name << " " << name_of(size);
+    }
+  }
+  EXPECT_EQ(usual_sizes(GrowingSize::width, preset("gpt2-bench")),
+            (std::vector<int64_t>{128, 256, 384, 512, 768, 1024}));
+}
+
+TEST(Growth, MeasuresTextAndImages) {
+  for (const char* name : {"crate-lm-tiny", "crate-mnist"}) {
+    std::vector<int64_t> heard;
+    const auto points =
+        measure_growth(preset(name), {}, {.size = GrowingSize::batch, .values = {1, 2, 4}, .repeats = 1, .rounds = 1},
+                       [&](int, int64_t value) { heard.push_back(value); });
+    EXPECT_EQ(heard, (std::vector<int64_t>{1, 2, 4}));
+    ASSERT_EQ(points.size(), 3u);
+    for (const GrowthPoint& p : points) {
+      EXPECT_EQ(p.batch, p.value);
+      EXPECT_GT(p.train.ms, 0);
+      EXPECT_GT(p.forward.ms, 0);
+      EXPECT_GT(p.memory.state_bytes, 0);
+      EXPECT_GT(p.memory.peak_bytes, p.memory.state_bytes);
+    }
+    EXPECT_GT(points[2].memory.peak_bytes, points[0].memory.peak_bytes);
+    EXPECT_EQ(curves_of(points).size(), 3u);
+  }
+}
+
+}  // namespace
+}  // namespace crate
