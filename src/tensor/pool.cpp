@@ -14,22 +14,23 @@ namespace {
 constexpr std::size_t alignment = 64;
 constexpr std::size_t fence = 64;
 constexpr unsigned char fence_byte = 0xA5;
-constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t huge_page = std::size_t{2} << 20, coarse = std::size_t{64} << 10;
 
 // Sizes are rounded so that nearly equal requests share blocks.
 std::size_t round_up(std::size_t bytes) {
-  const std::size_t grain = bytes >= huge_page ? huge_page : alignment;
+  const std::size_t grain = bytes >= huge_page ? coarse : alignment;
   return (std::max<std::size_t>(bytes, 1) + grain - 1) / grain * grain;
 }
 
 void* new_block(std::size_t capacity, std::size_t extra) {
   const std::size_t align = capacity >= huge_page ? huge_page : alignment;
-  const std::size_t total = (capacity + extra + align - 1) / align * align;
-  void* base = std::aligned_alloc(align, total);
-  require(base != nullptr, "[pool] out of memory: {} MiB more were asked for; use a smaller batch or context",
-          total >> 20);
-  // Large activations are walked from end to end: huge pages save most of their TLB misses.
-  if (align == huge_page) madvise(base, total, MADV_HUGEPAGE);
+  const std::size_t total = capacity + extra;
+  void* base = nullptr;
+  require(posix_memalign(&base, align, total) == 0,
+          "[pool] out of memory: {} MiB more were asked for; use a smaller batch or context", total >> 20);
+  // Large activations are walked from end to end: huge pages save most of their TLB misses. What remains of the block
+  // beyond the last whole one lies on small pages, or it would cost a page that nobody fills.
+  if (align == huge_page) madvise(base, total / huge_page * huge_page, MADV_HUGEPAGE);
   return base;
 }
 
