@@ -26,11 +26,33 @@ inline constexpr Index tile_keys = 384;                     // keys of a tile, w
 inline constexpr Index tile_stride =
     tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
 
+inline constexpr float log2_e = 1.44269504088896340736F;
+inline constexpr float ln_2 = 0.693147180559945309417F;
+
 static_assert(tile_rows <= TileLimits::rows && tile_stride <= TileLimits::stride && panel <= TileLimits::panel &&
               group <= TileLimits::group && lanes <= TileLimits::lanes);
 
 constexpr Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
 constexpr Index least(Index a, Index b) { return a < b ? a : b; }
+
+/// What scores in base 2 are: this times the products.
+inline float score_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
+
+/// Cuts the caller's scratch into 64-byte aligned pieces.
+struct Scratch {
+  float* next;
+  explicit Scratch(float* at) : next(at + (16 - reinterpret_cast<std::uintptr_t>(at) / sizeof(float) % 16) % 16) {}
+  float* take(Index count) {
+    float* piece = next;
+    next += round_up(count, 16);
+    return piece;
+  }
+  float* take_zeros(Index count) {
+    float* piece = take(count);
+    __builtin_memset(piece, 0, static_cast<std::size_t>(count) * sizeof(float));
+    return piece;
+  }
+};
 
 /// Some queries against some keys. Rows and keys count from the head's first.
 struct Tile {
@@ -105,18 +127,31 @@ inline void pack_rows(Rows from, Index rows, Index padding, Index p, float facto
   for (Index i = 0; i < padding * pp; i += lanes) simd::store(to + i, Vec{});
 }
 
-/// n packed rows to packed panels.
-inline void pack_panels(const float* rows, Index n, Index p, float* to) {
+/// n packed rows, times factor, to packed panels.
+inline void pack_panels(const float* rows, Index n, Index p, float factor, float* to) {
   const Index pp = round_up(p, lanes);
   for (Index j = 0; j < round_up(n, panel); j += lanes) {
     float* column = to + j / panel * panel * p + j % panel;
     for (Index c = 0; c < p; c += lanes) {
       Vec square[lanes];
-      for (Index i = 0; i < lanes; ++i) square[i] = j + i < n ? simd::load(rows + (j + i) * pp + c) : Vec{};
+      for (Index i = 0; i < lanes; ++i) square[i] = j + i < n ? simd::load(rows + (j + i) * pp + c) * factor : Vec{};
       simd::transpose(square);
       for (Index i = 0; i < least(lanes, p - c); ++i) simd::store(column + (c + i) * panel, square[i]);
     }
   }
+}
+
+inline void scale_row(float* row, Index width, float factor) {
+  for (Index c = 0; c < width; c += lanes) simd::store(row + c, simd::load(row + c) * factor);
+}
+
+/// Product of a packed row with one that lies at any place.
+inline float dot_row(const float* packed, const float* row, Index p) {
+  Vec dot{};
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) dot = simd::load(packed + c) * simd::load(row + c) + dot;
+  if (c < p) dot = simd::load(packed + c) * simd::load_first(row + c, p - c) + dot;
+  return simd::sum(dot);
 }
 
 /// Packed rows to the caller's, set or added.
