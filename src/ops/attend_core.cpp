@@ -28,7 +28,7 @@ std::size_t attend_scratch(const AttendShape& shape) {
   const std::ptrdiff_t few_queries = n_k + 2 * Limits::stride + 2 * pp;
   const std::ptrdiff_t alignment = 16 * Limits::lanes;
   // Where queries are keys: rows and panels of keys, values and gradients, two sums; a number and a vector a row.
-  const std::ptrdiff_t symmetric = 8 * n_k * pp + n_k + Limits::side * (2 * Limits::side_stride + Limits::lanes);
+  const std::ptrdiff_t symmetric = 8 * n_k * pp + n_k + Limits::rows * (2 * Limits::stride + Limits::lanes);
   const bool may_be = !shape.causal && shape.n_q == shape.n_k;
   return static_cast<std::size_t>(std::max(whole_head + tiles + few_queries, may_be ? symmetric : 0) + alignment);
 }

@@ -5,119 +5,59 @@
 namespace crate::attend {
 namespace {
 
-inline constexpr Index side = 192;               // rows and columns of a tile, whole panels and groups
-inline constexpr Index side_stride = side + 16;  // odd in cache lines
-inline constexpr Index deep = 96;                // rows of a factor that stay in the first cache during a product
-
-static_assert(side % panel == 0 && side % group == 0 && deep % group == 0);
-static_assert(side <= TileLimits::side && side_stride <= TileLimits::side_stride);
-
-/// A tile on the diagonal or right of it; rows and columns count from the head's first.
-struct Square {
-  Index row0, rows, col0, cols;
-  bool diagonal() const { return row0 == col0; }
-};
-
-/// f(square) for all tiles of n rows, f_row(row0, rows) after each row of tiles.
-template <class F> void for_squares(Index n, F&& f) {
-  for (Index row0 = 0; row0 < n; row0 += side) {
-    for (Index col0 = row0; col0 < n; col0 += side) f(Square{row0, least(side, n - row0), col0, least(side, n - col0)});
-  }
-}
-
-/// A register block: `group` rows from r, `vecs` vectors from column j; is any of it on the diagonal or outside?
-struct Block {
-  Index r, j, vecs;
-  bool edge;
-};
-
-/// f(block) for the blocks of a tile with anything on the diagonal or right of it.
-template <class F> void for_blocks(const Square& t, F&& f) {
-  for (Index j = 0; j < t.cols; j += panel) {
-    const Index end = t.diagonal() ? least(t.rows, j + panel) : t.rows;
-    for (Index r = 0; r < end; r += group) {
-      const Index from = t.diagonal() && r > j ? j + (r - j) / lanes * lanes : j;
-      const Index to = least(j + panel, round_up(t.cols, lanes));
-      if (from >= to) continue;
-      f(Block{r, from, (to - from) / lanes, to > t.cols || (t.diagonal() && from < r + group)});
+/// f(tile) for the tiles on the diagonal and left of it: a query with the keys up to itself. `last` in a row of tiles
+/// comes the one on the diagonal.
+template <class F> void for_tiles(Index n, F&& f) {
+  for (Index row0 = 0; row0 < n; row0 += tile_rows) {
+    const Index rows = least(tile_rows, n - row0);
+    for (Index key0 = 0; key0 < row0 + rows; key0 += tile_keys) {
+      f(Tile{row0, rows, key0, least(tile_keys, row0 + rows - key0), true, 0});
     }
   }
 }
 
-/// x right of the diagonal, half of it on the diagonal, 0 left of it and from lane `cols` on; `row` is the lane of the
-/// diagonal.
-[[gnu::always_inline]] inline Vec above(Vec x, Index row, Index cols) {
+/// x in the first `seen` lanes, half of it in the lane `diagonal`, 0 in the others.
+[[gnu::always_inline]] inline Vec up_to_diagonal(Vec x, Index seen, Index diagonal) {
   simd::IntVec lane;
   for (int i = 0; i < lanes; ++i) lane[i] = i;
-  const simd::IntVec diagonal = lane - static_cast<std::int32_t>(row);
-  x = diagonal == 0 ? x * 0.5F : x;
-  return (diagonal >= 0) & (lane < static_cast<std::int32_t>(cols)) ? x : Vec{};
+  x = lane == static_cast<std::int32_t>(diagonal) ? x * 0.5F : x;
+  return lane < static_cast<std::int32_t>(seen) ? x : Vec{};
 }
 
-/// c of the block = or += rows a times the panels.
-template <bool add>
-void block_product(const Square& t, const Block& at, Index p, const float* a, const float* panels, float* c) {
-  const Index pp = round_up(p, lanes);
-  const Index column = t.col0 + at.j;
-  const float* b = panels + column / panel * panel * p + column % panel;
-  product<add>(at.vecs, p, a + (t.row0 + at.r) * pp, pp, 1, b, panel, c + at.r * side_stride + at.j, side_stride);
-}
-
-/// Scores of a block -> E.
-template <bool edge> void weigh(const Square& t, const Block& at, float shift, float* e) {
-  for (Index v = 0; v < at.vecs; ++v) {
-    const Index j = at.j + v * lanes;
-#pragma GCC unroll 6
-    for (Index i = 0; i < group; ++i) {
-      float* x = e + (at.r + i) * side_stride + j;
-      Vec y = simd::exp2(simd::load(x) - shift);
-      if constexpr (edge) y = above(y, t.diagonal() ? at.r + i - j : -1, t.cols - j);
-      simd::store(x, y);
-    }
-  }
-}
-
-/// E of a block added to the sums of its rows (a vector each) and of its columns.
-inline void add_totals(const Block& at, const float* e, float* row_totals, float* column_totals) {
-  e += at.r * side_stride + at.j;
+/// Scores of a block -> E, added to the sums of its rows (a vector each) and of its columns.
+template <bool edge, bool totals>
+void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
   Vec rows[group];
 #pragma GCC unroll 6
-  for (Index i = 0; i < group; ++i) rows[i] = simd::load(row_totals + (at.r + i) * lanes);
-  for (Index v = 0; v < at.vecs; ++v, e += lanes) {
-    Vec column = simd::load(column_totals + at.j + v * lanes);
+  for (Index i = 0; totals && i < group; ++i) rows[i] = simd::load(row_totals + (at.r + i) * lanes);
+  for (Index v = 0; v < at.vecs; ++v) {
+    const Index j = at.j + v * lanes;
+    Vec column = totals ? simd::load(column_totals + j) : Vec{};
 #pragma GCC unroll 6
     for (Index i = 0; i < group; ++i) {
-      const Vec x = simd::load(e + i * side_stride);
-      rows[i] += x;
-      column += x;
+      const Index r = at.r + i;
+      float* x = e + r * tile_stride + j;
+      Vec y = simd::exp2(simd::load(x) - shift);
+      if constexpr (edge) {
+        y = up_to_diagonal(y, r < tile.rows ? tile.seen(r) - j : 0, tile.row0 + r - tile.key0 - j);
+      }
+      simd::store(x, y);
+      if constexpr (totals) {
+        rows[i] += y;
+        column += y;
+      }
     }
-    simd::store(column_totals + at.j + v * lanes, column);
+    if constexpr (totals) simd::store(column_totals + j, column);
   }
 #pragma GCC unroll 6
-  for (Index i = 0; i < group; ++i) simd::store(row_totals + (at.r + i) * lanes, rows[i]);
+  for (Index i = 0; totals && i < group; ++i) simd::store(row_totals + (at.r + i) * lanes, rows[i]);
 }
 
-/// c of the tile's rows += the tile times b of its columns.
-inline void gather(const Square& t, const float* tile, const float* b, Index width, float* c) {
-  for (Index from = 0; from < t.cols; from += deep) {
-    const Index to = least(from + deep, t.cols);
-    for (Index r = 0; r < (t.diagonal() ? least(to, t.rows) : t.rows); r += group) {
-      const Index first = t.diagonal() && r > from ? r : from;
-      add_product(to - first, tile + r * side_stride + first, side_stride, 1, b + (t.col0 + first) * width,
-                  c + (t.row0 + r) * width, width);
-    }
-  }
-}
-
-/// c of the tile's columns += the tile's transpose times b of its rows.
-inline void scatter(const Square& t, const float* tile, const float* b, Index width, float* c) {
-  for (Index from = 0; from < t.rows; from += deep) {
-    for (Index j = t.diagonal() ? from : 0; j < t.cols; j += group) {
-      const Index to = least(from + deep, t.diagonal() ? least(t.rows, j + group) : t.rows);
-      add_product(to - from, tile + from * side_stride + j, 1, side_stride, b + (t.row0 + from) * width,
-                  c + (t.col0 + j) * width, width);
-    }
-  }
+template <bool totals>
+void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
+  const bool edge = at.r + group > tile.rows || at.j + at.vecs * lanes > tile.row0 + at.r - tile.key0;
+  edge ? weigh<true, totals>(tile, at, shift, e, row_totals, column_totals)
+       : weigh<false, totals>(tile, at, shift, e, row_totals, column_totals);
 }
 
 /// The least and the largest |row|^2; NaN when any is.
@@ -184,39 +124,41 @@ inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float
     pack_rows(v, n, padding, s.p, 1.0F, packed);
     values = packed;
   }
-  float* tile = room.take(side * side_stride);
+  float* weights = room.take(tile_rows * tile_stride);
   float* sums = room.take_zeros((n + group) * pp);
   float* totals = room.take_zeros(round_up(n, panel));
-  float* row_totals = room.take(side * lanes);
-  for_squares(n, [&](const Square& t) {
-    if (t.diagonal()) __builtin_memset(row_totals, 0, side * lanes * sizeof(float));
-    for_blocks(t, [&](const Block& at) {
-      block_product<false>(t, at, s.p, keys, panels, tile);
-      at.edge ? weigh<true>(t, at, window.shift, tile) : weigh<false>(t, at, window.shift, tile);
-      add_totals(at, tile, row_totals, totals + t.col0);
+  float* row_totals = room.take(tile_rows * lanes);
+  for_tiles(n, [&](const Tile& tile) {
+    if (tile.key0 == 0) __builtin_memset(row_totals, 0, tile_rows * lanes * sizeof(float));
+    for_blocks(tile, [&](const Block& at) {
+      block_product<false>(tile, at, s.p, keys + tile.row0 * pp, panels, weights);
+      weigh<true>(tile, at, window.shift, weights, row_totals, totals + tile.key0);
     });
-    gather(t, tile, values, pp, sums);
-    scatter(t, tile, values, pp, sums);
-    if (t.col0 + side < n) return;
-    for (Index r = 0; r < t.rows; ++r) totals[t.row0 + r] += simd::sum(simd::load(row_totals + r * lanes));
+    gather(tile, weights, values + tile.key0 * pp, pp, sums + tile.row0 * pp);
+    scatter(tile, weights, values + tile.row0 * pp, pp, sums + tile.key0 * pp);
+    if (tile.key0 + tile.keys < tile.row0 + tile.rows) return;
+    for (Index r = 0; r < tile.rows; ++r) totals[tile.row0 + r] += simd::sum(simd::load(row_totals + r * lanes));
   });
   for (Index i = 0; i < n; ++i) {
     scale_row(sums + i * pp, pp, 1.0F / totals[i]);
-    lse[i] = window.shift * ln_2 + __builtin_logf(totals[i]);
+    unpack_rows(sums + i * pp, 1, s.p, {o.at + i * o.stride, o.stride}, false);
   }
-  unpack_rows(sums, n, s.p, o, false);
+  for (Index i = 0; i < n; i += lanes) {
+    const Vec logs = (simd::log2(simd::load(totals + i)) + window.shift) * ln_2;
+    simd::store_first(lse + i, logs, least(lanes, n - i));
+  }
   return true;
 }
 
 /// Slopes of a block from E and the products: E (products - c_i - c_j) ln 2.
-inline void slope(const Square& t, const Block& at, const float* c, const float* e, float* products) {
+inline void slope(const Block& at, const float* c_row, const float* c_column, const float* e, float* products) {
   for (Index v = 0; v < at.vecs; ++v) {
     const Index j = at.j + v * lanes;
-    const Vec of_column = simd::load(c + t.col0 + j);
+    const Vec of_column = simd::load(c_column + j);
 #pragma GCC unroll 6
     for (Index i = 0; i < group; ++i) {
-      const Index x = (at.r + i) * side_stride + j;
-      const Vec y = simd::load(products + x) - of_column - c[t.row0 + at.r + i];
+      const Index x = (at.r + i) * tile_stride + j;
+      const Vec y = simd::load(products + x) - of_column - c_row[at.r + i];
       simd::store(products + x, y * (simd::load(e + x) * ln_2));
     }
   }
@@ -270,22 +212,24 @@ inline bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& s
   const Window window = window_of(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
   if (!window.fits) return false;
   const SymmetricPacked at = pack_symmetric(s, saved, window.shift, room);
-  float* tile = room.take(side * side_stride);
-  float* slopes = room.take(side * side_stride);
+  float* weights = room.take(tile_rows * tile_stride);
+  float* slopes = room.take(tile_rows * tile_stride);
   float* d_k = room.take_zeros((n + group) * pp);
   float* d_v = grads.d_v.at == grads.d_k.at ? d_k : room.take_zeros((n + group) * pp);
-  for_squares(n, [&](const Square& t) {
-    for_blocks(t, [&](const Block& b) {
-      block_product<false>(t, b, s.p, at.keys, at.key_panels, tile);
-      b.edge ? weigh<true>(t, b, window.shift, tile) : weigh<false>(t, b, window.shift, tile);
-      block_product<false>(t, b, s.p, at.grads, at.value_panels, slopes);
-      block_product<true>(t, b, s.p, at.values, at.grad_panels, slopes);
-      slope(t, b, at.along, tile, slopes);
+  for_tiles(n, [&](const Tile& tile) {
+    const Index row = tile.row0 * pp;
+    const Index column = tile.key0 * pp;
+    for_blocks(tile, [&](const Block& b) {
+      block_product<false>(tile, b, s.p, at.keys + row, at.key_panels, weights);
+      weigh<false>(tile, b, window.shift, weights, nullptr, nullptr);
+      block_product<false>(tile, b, s.p, at.grads + row, at.value_panels, slopes);
+      block_product<true>(tile, b, s.p, at.values + row, at.grad_panels, slopes);
+      slope(b, at.along + tile.row0, at.along + tile.key0, weights, slopes);
     });
-    gather(t, slopes, at.keys, pp, d_k);
-    scatter(t, slopes, at.keys, pp, d_k);
-    gather(t, tile, at.grads, pp, d_v);
-    scatter(t, tile, at.grads, pp, d_v);
+    gather(tile, slopes, at.keys + column, pp, d_k + row);
+    scatter(tile, slopes, at.keys + row, pp, d_k + column);
+    gather(tile, weights, at.grads + column, pp, d_v + row);
+    scatter(tile, weights, at.grads + row, pp, d_v + column);
   });
   unpack_rows(d_k, n, s.p, grads.d_k, grads.add_k);
   if (d_v != d_k) unpack_rows(d_v, n, s.p, grads.d_v, grads.add_v);

@@ -6,13 +6,11 @@ namespace crate::attend {
 
 /// The largest tiles of any instruction set, for the size of the scratch.
 struct TileLimits {
-  static constexpr std::ptrdiff_t rows = 96;          // queries of a tile
-  static constexpr std::ptrdiff_t stride = 400;       // floats between its rows
-  static constexpr std::ptrdiff_t side = 192;         // rows of a tile where queries are keys
-  static constexpr std::ptrdiff_t side_stride = 208;  // floats between them
-  static constexpr std::ptrdiff_t panel = 64;         // keys packed side by side
-  static constexpr std::ptrdiff_t group = 6;          // rows of a register block
-  static constexpr std::ptrdiff_t lanes = 16;         // floats of a vector
+  static constexpr std::ptrdiff_t rows = 96;     // queries of a tile
+  static constexpr std::ptrdiff_t stride = 400;  // floats between its rows
+  static constexpr std::ptrdiff_t panel = 64;    // keys packed side by side
+  static constexpr std::ptrdiff_t group = 6;     // rows of a register block
+  static constexpr std::ptrdiff_t lanes = 16;    // floats of a vector
 };
 
 extern const AttendKernels<float> table_baseline;

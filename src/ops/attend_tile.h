@@ -81,12 +81,13 @@ struct Tile {
 template <bool add, int vecs, int... I>
 [[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
                                          Index a_step, const float* b, Index b_row, float* c, Index c_row) {
-  Vec sums[sizeof...(I)] = {(add ? simd::load(c + (I / vecs) * c_row + (I % vecs) * lanes) : Vec{})...};
+  Vec sums[sizeof...(I)] = {(static_cast<void>(I), Vec{})...};
 #pragma GCC unroll 4
   for (Index t = 0; t < depth; ++t, a += a_step, b += b_row) {
     ((sums[I] = simd::splat(a[(I / vecs) * a_row]) * simd::load(b + (I % vecs) * lanes) + sums[I]), ...);
   }
-  (simd::store(c + (I / vecs) * c_row + (I % vecs) * lanes, sums[I]), ...);
+  const auto at = [&](int i) { return c + (i / vecs) * c_row + (i % vecs) * lanes; };
+  (simd::store(at(I), add ? simd::load(at(I)) + sums[I] : sums[I]), ...);
 }
 
 template <bool add, int vecs, int rows = group>
@@ -170,18 +171,32 @@ inline void unpack_rows(const float* from, Index rows, Index p, Out to, bool add
   }
 }
 
-/// products (rows of the tile, tile_stride apart) = packed rows a times the panels, for the keys that are seen.
-inline void score(const Tile& tile, Index p, const float* a, const float* panels, float* products) {
-  const Index pp = round_up(p, lanes);
+/// A register block of a tile: `group` rows from r, `vecs` vectors of keys from j.
+struct Block {
+  Index r, j, vecs;
+};
+
+/// f(block) for every block in which anything is seen.
+template <class F> void for_blocks(const Tile& tile, F&& f) {
   for (Index j = 0; j < tile.keys; j += panel) {
-    const float* b = panels + (tile.key0 + j) * p;
     for (Index r = 0; r < tile.rows; r += group) {
       const Index left = tile.seen_by_group(r) - j;
-      if (left <= 0) continue;
-      const Index vecs = (least(left, panel) + lanes - 1) / lanes;
-      product<false>(vecs, p, a + r * pp, pp, 1, b, panel, products + r * tile_stride + j, tile_stride);
+      if (left > 0) f(Block{r, j, (least(left, panel) + lanes - 1) / lanes});
     }
   }
+}
+
+/// Its part of products (rows of the tile, tile_stride apart) = or += packed rows a times the panels.
+template <bool add>
+void block_product(const Tile& tile, const Block& at, Index p, const float* a, const float* panels, float* products) {
+  const Index pp = round_up(p, lanes);
+  product<add>(at.vecs, p, a + at.r * pp, pp, 1, panels + (tile.key0 + at.j) * p, panel,
+               products + at.r * tile_stride + at.j, tile_stride);
+}
+
+/// products = packed rows a times the panels, for the keys that are seen.
+inline void score(const Tile& tile, Index p, const float* a, const float* panels, float* products) {
+  for_blocks(tile, [&](const Block& at) { block_product<false>(tile, at, p, a, panels, products); });
 }
 
 /// Zeros after the `seen` keys of a row, as far as a group of rows or of keys reaches beyond them.
