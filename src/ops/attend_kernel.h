@@ -1,8 +1,8 @@
 // attend_kernel: forward, pattern and backward of ops/attend_core.h, compiled once per instruction set (see
 // ops/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
+// Queries that are the keys and see both ways take the form of ops/attend_symmetric.h where that is exact.
 #pragma once
 #include "ops/attend_symmetric.h"
-#include "ops/attend_tile.h"
 #include "ops/score_rows_kernel.h"
 
 namespace crate::attend {
@@ -108,7 +108,7 @@ inline void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* 
   float* sums = room.take(tile_rows * pp);
   pack_rows(k, s.n_k, 0, s.p, 1.0F, keys);
   pack_panels(keys, s.n_k, s.p, 1.0F, panels);
-  if (v.at != k.at || v.stride != k.stride) pack_rows(v, s.n_k, 0, s.p, 1.0F, keys);  // the keys live on in the panels
+  if (!same(v, k)) pack_rows(v, s.n_k, 0, s.p, 1.0F, keys);  // the keys live on in the panels
   const float* values = keys;
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
@@ -187,7 +187,7 @@ inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const 
   at.keys = room.take(s.n_k * pp);
   at.key_panels = room.take(panels);
   at.value_panels = at.key_panels;
-  if (saved.v.at != saved.k.at || saved.v.stride != saved.k.stride) {
+  if (!same(saved.v, saved.k)) {
     at.value_panels = room.take(panels);
     pack_rows(saved.v, s.n_k, 0, s.p, 1.0F, at.keys);
     pack_panels(at.keys, s.n_k, s.p, 1.0F, at.value_panels);

@@ -1,12 +1,47 @@
-// attend_symmetric: attention whose queries are its keys and which sees both ways, compiled once per instruction set.
+// attend_symmetric: attention whose queries are the keys and see both ways, at three quarters of the products and half
+// of the exponentials of the general form. Compiled once per instruction set (see ops/simd.h).
+//
+// With scores in base 2, s_ij = f w_i.w_j, f = scale log2(e) > 0, and one shift for the whole head, the matrix
+//   E_ij = 2^(s_ij - shift) = E_ji       P_ij = E_ij / t_i      t_i = sum_j E_ij      o_i = sum_j E_ij v_j / t_i
+// is symmetric: a Gaussian kernel, 2^(-f |w_i - w_j|^2 / 2), times a factor a row and a factor a column. A tile left of
+// the diagonal is computed once, without a running maximum, and used twice: as it stands for the later tokens,
+// transposed for the earlier ones (3 products where two tiles of the general form take 4). Diagonal entries are halved,
+// because they are used twice too. Backward, with g_i = d_o_i / t_i and c_i = g_i.o_i:
+//   d_v = E g       M_ij = scale E_ij (g_i.v_j + v_i.g_j - c_i - c_j)       d_k + d_q = M w
+// where M = dS + dS^T scaled is symmetric as well: 7 products (1 for E, 2 summed in place for M, 4) where two tiles of
+// the general form take 10. With q = k = v all of them are sums into one tensor.
+//
+// The guard. T and B are the largest and the least s_ii, shift = (T + B) / 2. The form is used when
+//   T - B <= 96,   p T <= 2^22,   2^-20 <= f <= 2^20,   n max|v| <= 2^50  (backward: max|v| max|d_o| <= 2^50)
+// and then it is as exact as the general form. The second bound keeps the rounding of a score, at most p 2^-23 T, and
+// that of T and B below 1/2 each. So s_ij <= |w_i||w_j| f <= T (Cauchy-Schwarz) gives E_ij <= 2^49 and s_ii >= B gives
+// t_i >= E_ii >= 2^-49. Nothing overflows: sums stay below n 2^49 max|v|, products f g_i.v_j below 2^119, and
+// E_ij |g_i| <= |d_o_i|. Nothing that counts is lost: 2^x is 0 below 2^-126, which is 2^-77 of t_i; a product that is
+// no normal number any more loses 2^-149, which division by t_i or the factor E_ij makes at most 2^-100. Every other
+// E_ij has the relative error of 2^x at |s_ij - shift| <= T + 48, where the general form has it at its own scores, as
+// large. NaN and infinities fail the comparisons. A head that fails takes the general form.
+//
+// Tried, on a Zen 5 core with AVX-512, forward against the general form, head 64 and 48, ratios of the least of 15:
+//   square tiles of 192 right of the diagonal   1.21-1.25 at n = 197, 1.25-1.28 at 256: columns come in vectors of 16,
+//   so
+//                                               5 left over cost every group of rows one; left of it rows come in 6
+//   these tiles, 96 x 384, as the causal mask   1.29-1.34 at n = 197, 1.27-1.32 at 256, 1.34-1.45 from 512 on
+//   sums of c added last (see block)            gather and scatter 10% faster, both forms gain; 1.31-1.35 with the next
+//   logarithms in vectors                       2% of the time at n = 197
+//   totals in the pass of 2^x, not after it     2% at n = 192
+//   products cut to depths of 48, 96, 192, or tiles of 192 keys, so that factors stay in the first cache: no difference
+// Now 1.31-1.43 for n = 197 to 4096, 1.16-1.22 at n = 50 and 64; backward 1.24-1.49 and 1.07-1.12. The products alone
+// would give 1.33 and 1.43.
 #pragma once
 #include "ops/attend_tile.h"
 
 namespace crate::attend {
 namespace {
 
-/// f(tile) for the tiles on the diagonal and left of it: a query with the keys up to itself. `last` in a row of tiles
-/// comes the one on the diagonal.
+inline bool is_symmetric(const AttendShape& s, Rows q, Rows k) { return !s.causal && s.n_q == s.n_k && same(q, k); }
+
+/// f(tile) for the tiles left of the diagonal and on it: a query with the keys up to itself. A row of tiles after the
+/// other, the one on the diagonal last.
 template <class F> void for_tiles(Index n, F&& f) {
   for (Index row0 = 0; row0 < n; row0 += tile_rows) {
     const Index rows = least(tile_rows, n - row0);
@@ -82,35 +117,27 @@ inline Norms norms_of(Rows rows, Index n, Index p) {
   return norms;
 }
 
-/// Where the scores lie: E_ij = 2^(s_ij - shift).
+/// The shift of the scores, and whether the guard lets them pass.
 struct Window {
   bool fits;
   float shift;
 };
+
 inline Window window_of(const AttendShape& s, Norms keys, float largest_product) {
-  constexpr float most_spread = 96.0F;
-  constexpr float most_score = 4194304.0F;        // 2^22
-  constexpr float most_product = 1.15292150e18F;  // 2^60
   const float factor = score_factor(s);
   const float top = factor * keys.largest;
   const float bottom = factor * keys.least;
-  const bool fits = factor >= 0.0F && top - bottom <= most_spread && static_cast<float>(s.p) * top <= most_score &&
-                    largest_product <= most_product;
+  const bool fits = top - bottom <= 96.0F && static_cast<float>(s.p) * top <= 0x1p22F && factor >= 0x1p-20F &&
+                    factor <= 0x1p20F && largest_product <= 0x1p50F;
   return {fits, 0.5F * (top + bottom)};
 }
-
-inline bool is_symmetric(const AttendShape& s, Rows q, Rows k) {
-  return !s.causal && s.n_q == s.n_k && q.at == k.at && q.stride == k.stride;
-}
-
-inline bool one(Rows a, Rows b) { return a.at == b.at && a.stride == b.stride; }
 
 /// o and lse, or false when the rows' norms are too far apart.
 inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
   const Norms norms = norms_of(k, n, s.p);
-  const Norms sizes = one(k, v) ? norms : norms_of(v, n, s.p);
+  const Norms sizes = same(k, v) ? norms : norms_of(v, n, s.p);
   const Window window = window_of(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
   if (!window.fits) return false;
   const Index padding = round_up(n, group) - n;
@@ -119,7 +146,7 @@ inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float
   pack_rows(k, n, padding, s.p, 1.0F, keys);
   pack_panels(keys, n, s.p, score_factor(s), panels);
   const float* values = keys;
-  if (!one(k, v)) {
+  if (!same(k, v)) {
     float* packed = room.take((n + group) * pp);
     pack_rows(v, n, padding, s.p, 1.0F, packed);
     values = packed;
@@ -186,7 +213,7 @@ inline SymmetricPacked pack_symmetric(const AttendShape& s, const AttendSaved<fl
   pack_panels(at.keys, n, s.p, factor, at.key_panels);
   at.values = at.keys;
   at.value_panels = at.key_panels;
-  if (!one(saved.k, saved.v)) {
+  if (!same(saved.k, saved.v)) {
     pack(saved.v, at.values, at.value_panels);
     pack_panels(at.values, n, s.p, factor, at.value_panels);
   }
@@ -207,7 +234,7 @@ inline bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& s
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
   const Norms norms = norms_of(saved.k, n, s.p);
-  const Norms sizes = one(saved.k, saved.v) ? norms : norms_of(saved.v, n, s.p);
+  const Norms sizes = same(saved.k, saved.v) ? norms : norms_of(saved.v, n, s.p);
   const Norms grad_sizes = norms_of(saved.d_o, n, s.p);
   const Window window = window_of(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
   if (!window.fits) return false;

@@ -38,6 +38,8 @@ constexpr Index least(Index a, Index b) { return a < b ? a : b; }
 /// What scores in base 2 are: this times the products.
 inline float score_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
 
+inline bool same(Rows a, Rows b) { return a.at == b.at && a.stride == b.stride; }
+
 /// Cuts the caller's scratch into 64-byte aligned pieces.
 struct Scratch {
   float* next;
@@ -77,7 +79,8 @@ struct Tile {
 
 /// c (group, vecs vectors; rows c_row apart) = or += a b over `depth` terms: a(i, t) = a[i * a_row + t * a_step],
 /// row t of b from b + t * b_row. The sums stay in registers: they are named by a parameter pack, because an array
-/// indexed in loops was left in memory by both compilers (4x slower).
+/// indexed in loops was left in memory by both compilers (4x slower). They start at 0 and c is added last: started at
+/// c, they went through the stack (7% slower at a depth of 48, 3% at 96).
 template <bool add, int vecs, int... I>
 [[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
                                          Index a_step, const float* b, Index b_row, float* c, Index c_row) {
