@@ -17,21 +17,24 @@
 // that of T and B below 1/2 each. So s_ij <= |w_i||w_j| f <= T (Cauchy-Schwarz) gives E_ij <= 2^49 and s_ii >= B gives
 // t_i >= E_ii >= 2^-49. Nothing overflows: sums stay below n 2^49 max|v|, products f g_i.v_j below 2^119, and
 // E_ij |g_i| <= |d_o_i|. Nothing that counts is lost: 2^x is 0 below 2^-126, which is 2^-77 of t_i; a product that is
-// no normal number any more loses 2^-149, which division by t_i or the factor E_ij makes at most 2^-100. Every other
-// E_ij has the relative error of 2^x at |s_ij - shift| <= T + 48, where the general form has it at its own scores, as
-// large. NaN and infinities fail the comparisons. A head that fails takes the general form.
+// no normal number any more loses 2^-149, which division by t_i or the factor E_ij makes at most 2^-100 (f g_i: 2^-80
+// |v_j| of dS). Every other E_ij has the relative error of 2^x at |s_ij - shift| <= 2 T, where the general form has
+// that of |s_ij - max_j s_ij| <= 2 T. NaN and infinities fail the comparisons. A head that fails takes the general
+// form.
 //
-// Tried, on a Zen 5 core with AVX-512, forward against the general form, head 64 and 48, ratios of the least of 15:
-//   square tiles of 192 right of the diagonal   1.21-1.25 at n = 197, 1.25-1.28 at 256: columns come in vectors of 16,
-//   so
-//                                               5 left over cost every group of rows one; left of it rows come in 6
+// Tried, on a Zen 5 core with AVX-512, forward against the general form, heads of 48 and 64, ratios of the least of 15:
+//   square tiles of 192 right of the diagonal   1.21-1.25 at n = 197, 1.25-1.28 at 256. Columns come in vectors of 16:
+//                                               5 left over cost every row one; left of it, rows come in groups of 6
 //   these tiles, 96 x 384, as the causal mask   1.29-1.34 at n = 197, 1.27-1.32 at 256, 1.34-1.45 from 512 on
 //   sums of c added last (see block)            gather and scatter 10% faster, both forms gain; 1.31-1.35 with the next
 //   logarithms in vectors                       2% of the time at n = 197
 //   totals in the pass of 2^x, not after it     2% at n = 192
-//   products cut to depths of 48, 96, 192, or tiles of 192 keys, so that factors stay in the first cache: no difference
-// Now 1.31-1.43 for n = 197 to 4096, 1.16-1.22 at n = 50 and 64; backward 1.24-1.49 and 1.07-1.12. The products alone
-// would give 1.33 and 1.43.
+//   factors that stay in the first cache        products in depths of 48: slower; of 96 or 192, or tiles of 192 keys:
+//   no
+//                                               difference
+// Now, forward: 1.29-1.36 at n = 197 and 256, 1.34-1.5 from 512 to 4096, 1.12-1.2 at 50 and 64; backward: 1.21-1.37,
+// 1.31-1.49 and 1.03-1.12; with AVX2 the same. The products alone would give 1.33 and 1.43: at small n the diagonal,
+// whose register blocks are partly empty, and the packing weigh more.
 #pragma once
 #include "ops/attend_tile.h"
 
@@ -95,7 +98,7 @@ void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_
        : weigh<false, totals>(tile, at, shift, e, row_totals, column_totals);
 }
 
-/// The least and the largest |row|^2; NaN when any is.
+/// The least and the largest |row|^2; the largest is NaN when any is.
 struct Norms {
   float least = __builtin_inff(), largest = 0.0F;
 };
