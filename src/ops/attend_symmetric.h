@@ -29,9 +29,8 @@
 //   sums of c added last (see block)            gather and scatter 10% faster, both forms gain; 1.31-1.35 with the next
 //   logarithms in vectors                       2% of the time at n = 197
 //   totals in the pass of 2^x, not after it     2% at n = 192
-//   factors that stay in the first cache        products in depths of 48: slower; of 96 or 192, or tiles of 192 keys:
-//   no
-//                                               difference
+//   factors that stay in the first cache        products in depths of 48: slower; of 96 or 192: no difference; tiles of
+//                                               192 keys: none either
 // Now, forward: 1.29-1.36 at n = 197 and 256, 1.34-1.5 from 512 to 4096, 1.12-1.2 at 50 and 64; backward: 1.21-1.37,
 // 1.31-1.49 and 1.03-1.12; with AVX2 the same. The products alone would give 1.33 and 1.43: at small n the diagonal,
 // whose register blocks are partly empty, and the packing weigh more.
