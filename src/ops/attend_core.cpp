@@ -1,6 +1,8 @@
 // attend_core: chooses among the kernels compiled for each instruction set.
 #include "ops/attend_core.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "ops/attend_table.h"
 
@@ -25,7 +27,10 @@ std::size_t attend_scratch(const AttendShape& shape) {
   const std::ptrdiff_t tiles = Limits::rows * (3 * pp + 2 * Limits::stride);
   const std::ptrdiff_t few_queries = n_k + 2 * Limits::stride + 2 * pp;
   const std::ptrdiff_t alignment = 16 * Limits::lanes;
-  return static_cast<std::size_t>(whole_head + tiles + few_queries + alignment);
+  // Where queries are keys: rows and panels of keys, values and gradients, two sums; a number and a vector a row.
+  const std::ptrdiff_t symmetric = 8 * n_k * pp + n_k + Limits::rows * (2 * Limits::stride + Limits::lanes);
+  const bool may_be = !shape.causal && shape.n_q == shape.n_k;
+  return static_cast<std::size_t>(std::max(whole_head + tiles + few_queries, may_be ? symmetric : 0) + alignment);
 }
 
 }  // namespace crate

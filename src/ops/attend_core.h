@@ -36,8 +36,9 @@ template <class T> struct AttendGrads {
 
 /// Kernels in T; those in float exist once an instruction set. None allocates, none starts threads; the result depends
 /// on the arguments alone, and a row of o does not depend on how many other rows are computed with it (but for n_q <=
-/// 2, which has a kernel that packs nothing). A query that sees no key has o = 0, lse = -inf. `scratch` holds
-/// attend_scratch(shape) numbers, any content.
+/// 2, which has a kernel that packs nothing, and for queries at the keys' own address that see both ways, whose scores
+/// are computed once a pair, see ops/attend_symmetric.h). A query that sees no key has o = 0, lse = -inf. `scratch`
+/// holds attend_scratch(shape) numbers, any content.
 template <class T> struct AttendKernels {
   void (*forward)(const AttendShape& shape, HeadRows<T> q, HeadRows<T> k, HeadRows<T> v, HeadOut<T> o, T* lse,
                   T* scratch);

@@ -1,28 +1,14 @@
 // attend_kernel: forward, pattern and backward of ops/attend_core.h, compiled once per instruction set (see
 // ops/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
+// Queries that are the keys and see both ways take the form of ops/attend_symmetric.h where that is exact.
 #pragma once
-#include "ops/attend_tile.h"
+#include "ops/attend_symmetric.h"
 #include "ops/score_rows_kernel.h"
 
 namespace crate::attend {
 namespace {
 
-inline constexpr float log2_e = 1.44269504088896340736F;
-inline constexpr float ln_2 = 0.693147180559945309417F;
 inline constexpr Index few_queries = 2;  // at most so many are not worth packing the keys for
-
-inline float query_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
-
-/// Cuts the caller's scratch into 64-byte aligned pieces.
-struct Scratch {
-  float* next;
-  explicit Scratch(float* at) : next(at + (16 - reinterpret_cast<std::uintptr_t>(at) / sizeof(float) % 16) % 16) {}
-  float* take(Index count) {
-    float* piece = next;
-    next += round_up(count, 16);
-    return piece;
-  }
-};
 
 inline Tile first_tile(const AttendShape& s, Index row0) {
   return {row0, least(tile_rows, s.n_q - row0), 0, 0, s.causal, s.offset};
@@ -75,10 +61,6 @@ inline float lse_of(const Running& run) {
   return run.total == 0.0F ? -__builtin_inff() : run.top * ln_2 + __builtin_logf(run.total);
 }
 
-inline void scale_row(float* row, Index width, float factor) {
-  for (Index c = 0; c < width; c += lanes) simd::store(row + c, simd::load(row + c) * factor);
-}
-
 /// Forward for a query or two: dot products with the rows where they lie.
 inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index pp = round_up(s.p, lanes);
@@ -87,7 +69,7 @@ inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, flo
   float* sums = room.take(pp);
   float* scores = room.take(s.n_k + 2 * tile_stride);
   for (Index i = 0; i < s.n_q; ++i) {
-    pack_rows({q.at + i * q.stride, q.stride}, 1, 0, s.p, query_factor(s), query);
+    pack_rows({q.at + i * q.stride, q.stride}, 1, 0, s.p, score_factor(s), query);
     const Index seen = Tile{i, 1, 0, s.n_k, s.causal, s.offset}.seen(0);
     for (Index j = 0; j < seen; ++j) {
       const float* key = k.at + j * k.stride;
@@ -117,6 +99,7 @@ inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, flo
 inline void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, float* scratch) {
   Scratch room(scratch);
   if (s.n_q <= few_queries) return forward_few(s, q, k, v, o, lse, room);
+  if (is_symmetric(s, q, k) && forward_symmetric(s, k, v, o, lse, room)) return;
   const Index pp = round_up(s.p, lanes);
   float* keys = room.take(s.n_k * pp);
   float* panels = room.take(round_up(s.n_k, panel) * s.p);
@@ -124,13 +107,13 @@ inline void forward(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* 
   float* scores = room.take(tile_rows * tile_stride);
   float* sums = room.take(tile_rows * pp);
   pack_rows(k, s.n_k, 0, s.p, 1.0F, keys);
-  pack_panels(keys, s.n_k, s.p, panels);
-  if (v.at != k.at || v.stride != k.stride) pack_rows(v, s.n_k, 0, s.p, 1.0F, keys);  // the keys live on in the panels
+  pack_panels(keys, s.n_k, s.p, 1.0F, panels);
+  if (!same(v, k)) pack_rows(v, s.n_k, 0, s.p, 1.0F, keys);  // the keys live on in the panels
   const float* values = keys;
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, query_factor(s), queries);
+    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, score_factor(s), queries);
     __builtin_memset(sums, 0, static_cast<std::size_t>(tile_rows * pp) * sizeof(float));
     Running run[tile_rows];
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
@@ -163,12 +146,12 @@ inline void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, floa
   float* queries = room.take(tile_rows * pp);
   float* scores = room.take(tile_rows * tile_stride);
   pack_rows(k, s.n_k, 0, s.p, 1.0F, keys);
-  pack_panels(keys, s.n_k, s.p, panels);
+  pack_panels(keys, s.n_k, s.p, 1.0F, panels);
   __builtin_memset(to, 0, static_cast<std::size_t>(s.n_q * s.n_k) * sizeof(float));
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, query_factor(s), queries);
+    pack_rows({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, score_factor(s), queries);
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
       score(tile, s.p, queries, panels, scores);
       for (Index r = 0; r < tile.rows; ++r) {
@@ -188,14 +171,6 @@ inline void slope(const float* p_row, float* products, Index seen, float d, floa
   clear_after(products, seen);
 }
 
-inline float dot_row(const float* packed, const float* row, Index p) {
-  Vec dot{};
-  Index c = 0;
-  for (; c + lanes <= p; c += lanes) dot = simd::load(packed + c) * simd::load(row + c) + dot;
-  if (c < p) dot = simd::load(packed + c) * simd::load_first(row + c, p - c) + dot;
-  return simd::sum(dot);
-}
-
 /// Packed inputs and sums of a backward pass.
 struct Packed {
   float *keys, *key_panels, *value_panels;  // whole head
@@ -212,23 +187,21 @@ inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const 
   at.keys = room.take(s.n_k * pp);
   at.key_panels = room.take(panels);
   at.value_panels = at.key_panels;
-  if (saved.v.at != saved.k.at || saved.v.stride != saved.k.stride) {
+  if (!same(saved.v, saved.k)) {
     at.value_panels = room.take(panels);
     pack_rows(saved.v, s.n_k, 0, s.p, 1.0F, at.keys);
-    pack_panels(at.keys, s.n_k, s.p, at.value_panels);
+    pack_panels(at.keys, s.n_k, s.p, 1.0F, at.value_panels);
   }
   pack_rows(saved.k, s.n_k, 0, s.p, 1.0F, at.keys);
-  pack_panels(at.keys, s.n_k, s.p, at.key_panels);
+  pack_panels(at.keys, s.n_k, s.p, 1.0F, at.key_panels);
   at.queries = room.take(tile_rows * pp);
   at.scaled_queries = room.take(tile_rows * pp);
   at.d_o = room.take(tile_rows * pp);
   at.weights = room.take(tile_rows * tile_stride);
   at.slopes = room.take(tile_rows * tile_stride);
   const auto zeros = [&](Index rows) {
-    float* to = room.take((rows + group) * pp);  // a group of rows may reach past the last
-    __builtin_memset(to, 0, static_cast<std::size_t>((rows + group) * pp) * sizeof(float));
-    return to;
-  };
+    return room.take_zeros((rows + group) * pp);
+  };  // a group may reach past the last
   at.d_k = zeros(s.n_k);
   at.d_v = grads.d_v.at == grads.d_k.at ? at.d_k : zeros(s.n_k);
   at.d_q = grads.d_q.at == grads.d_k.at ? at.d_k : zeros(s.n_q);
@@ -238,13 +211,16 @@ inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const 
 inline void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
                      float* scratch) {
   const Index pp = round_up(s.p, lanes);
-  const Packed at = pack(s, saved, grads, Scratch(scratch));
+  const Scratch room(scratch);
+  if (is_symmetric(s, saved.q, saved.k) && grads.d_q.at == grads.d_k.at && backward_symmetric(s, saved, grads, room))
+    return;
+  const Packed at = pack(s, saved, grads, room);
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
     const Rows q{saved.q.at + row0 * saved.q.stride, saved.q.stride};
     pack_rows(q, tile.rows, padding, s.p, 1.0F, at.queries);
-    pack_rows(q, tile.rows, padding, s.p, query_factor(s), at.scaled_queries);
+    pack_rows(q, tile.rows, padding, s.p, score_factor(s), at.scaled_queries);
     pack_rows({saved.d_o.at + row0 * saved.d_o.stride, saved.d_o.stride}, tile.rows, padding, s.p, 1.0F, at.d_o);
     float d[tile_rows];
     for (Index r = 0; r < tile.rows; ++r) {

@@ -26,11 +26,35 @@ inline constexpr Index tile_keys = 384;                     // keys of a tile, w
 inline constexpr Index tile_stride =
     tile_keys + lanes * ((group + lanes - 1) / lanes);  // a row's zeros reach past its last key
 
+inline constexpr float log2_e = 1.44269504088896340736F;
+inline constexpr float ln_2 = 0.693147180559945309417F;
+
 static_assert(tile_rows <= TileLimits::rows && tile_stride <= TileLimits::stride && panel <= TileLimits::panel &&
               group <= TileLimits::group && lanes <= TileLimits::lanes);
 
 constexpr Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
 constexpr Index least(Index a, Index b) { return a < b ? a : b; }
+
+/// What scores in base 2 are: this times the products.
+inline float score_factor(const AttendShape& s) { return static_cast<float>(s.scale) * log2_e; }
+
+inline bool same(Rows a, Rows b) { return a.at == b.at && a.stride == b.stride; }
+
+/// Cuts the caller's scratch into 64-byte aligned pieces.
+struct Scratch {
+  float* next;
+  explicit Scratch(float* at) : next(at + (16 - reinterpret_cast<std::uintptr_t>(at) / sizeof(float) % 16) % 16) {}
+  float* take(Index count) {
+    float* piece = next;
+    next += round_up(count, 16);
+    return piece;
+  }
+  float* take_zeros(Index count) {
+    float* piece = take(count);
+    __builtin_memset(piece, 0, static_cast<std::size_t>(count) * sizeof(float));
+    return piece;
+  }
+};
 
 /// Some queries against some keys. Rows and keys count from the head's first.
 struct Tile {
@@ -55,16 +79,18 @@ struct Tile {
 
 /// c (group, vecs vectors; rows c_row apart) = or += a b over `depth` terms: a(i, t) = a[i * a_row + t * a_step],
 /// row t of b from b + t * b_row. The sums stay in registers: they are named by a parameter pack, because an array
-/// indexed in loops was left in memory by both compilers (4x slower).
+/// indexed in loops was left in memory by both compilers (4x slower). They start at 0 and c is added last: started at
+/// c, they went through the stack (7% slower at a depth of 48, 3% at 96).
 template <bool add, int vecs, int... I>
 [[gnu::always_inline]] inline void block(std::integer_sequence<int, I...>, Index depth, const float* a, Index a_row,
                                          Index a_step, const float* b, Index b_row, float* c, Index c_row) {
-  Vec sums[sizeof...(I)] = {(add ? simd::load(c + (I / vecs) * c_row + (I % vecs) * lanes) : Vec{})...};
+  Vec sums[sizeof...(I)] = {(static_cast<void>(I), Vec{})...};
 #pragma GCC unroll 4
   for (Index t = 0; t < depth; ++t, a += a_step, b += b_row) {
     ((sums[I] = simd::splat(a[(I / vecs) * a_row]) * simd::load(b + (I % vecs) * lanes) + sums[I]), ...);
   }
-  (simd::store(c + (I / vecs) * c_row + (I % vecs) * lanes, sums[I]), ...);
+  const auto at = [&](int i) { return c + (i / vecs) * c_row + (i % vecs) * lanes; };
+  (simd::store(at(I), add ? simd::load(at(I)) + sums[I] : sums[I]), ...);
 }
 
 template <bool add, int vecs, int rows = group>
@@ -105,18 +131,31 @@ inline void pack_rows(Rows from, Index rows, Index padding, Index p, float facto
   for (Index i = 0; i < padding * pp; i += lanes) simd::store(to + i, Vec{});
 }
 
-/// n packed rows to packed panels.
-inline void pack_panels(const float* rows, Index n, Index p, float* to) {
+/// n packed rows, times factor, to packed panels.
+inline void pack_panels(const float* rows, Index n, Index p, float factor, float* to) {
   const Index pp = round_up(p, lanes);
   for (Index j = 0; j < round_up(n, panel); j += lanes) {
     float* column = to + j / panel * panel * p + j % panel;
     for (Index c = 0; c < p; c += lanes) {
       Vec square[lanes];
-      for (Index i = 0; i < lanes; ++i) square[i] = j + i < n ? simd::load(rows + (j + i) * pp + c) : Vec{};
+      for (Index i = 0; i < lanes; ++i) square[i] = j + i < n ? simd::load(rows + (j + i) * pp + c) * factor : Vec{};
       simd::transpose(square);
       for (Index i = 0; i < least(lanes, p - c); ++i) simd::store(column + (c + i) * panel, square[i]);
     }
   }
+}
+
+inline void scale_row(float* row, Index width, float factor) {
+  for (Index c = 0; c < width; c += lanes) simd::store(row + c, simd::load(row + c) * factor);
+}
+
+/// Product of a packed row with one that lies at any place.
+inline float dot_row(const float* packed, const float* row, Index p) {
+  Vec dot{};
+  Index c = 0;
+  for (; c + lanes <= p; c += lanes) dot = simd::load(packed + c) * simd::load(row + c) + dot;
+  if (c < p) dot = simd::load(packed + c) * simd::load_first(row + c, p - c) + dot;
+  return simd::sum(dot);
 }
 
 /// Packed rows to the caller's, set or added.
@@ -135,18 +174,32 @@ inline void unpack_rows(const float* from, Index rows, Index p, Out to, bool add
   }
 }
 
-/// products (rows of the tile, tile_stride apart) = packed rows a times the panels, for the keys that are seen.
-inline void score(const Tile& tile, Index p, const float* a, const float* panels, float* products) {
-  const Index pp = round_up(p, lanes);
+/// A register block of a tile: `group` rows from r, `vecs` vectors of keys from j.
+struct Block {
+  Index r, j, vecs;
+};
+
+/// f(block) for every block in which anything is seen.
+template <class F> void for_blocks(const Tile& tile, F&& f) {
   for (Index j = 0; j < tile.keys; j += panel) {
-    const float* b = panels + (tile.key0 + j) * p;
     for (Index r = 0; r < tile.rows; r += group) {
       const Index left = tile.seen_by_group(r) - j;
-      if (left <= 0) continue;
-      const Index vecs = (least(left, panel) + lanes - 1) / lanes;
-      product<false>(vecs, p, a + r * pp, pp, 1, b, panel, products + r * tile_stride + j, tile_stride);
+      if (left > 0) f(Block{r, j, (least(left, panel) + lanes - 1) / lanes});
     }
   }
+}
+
+/// Its part of products (rows of the tile, tile_stride apart) = or += packed rows a times the panels.
+template <bool add>
+void block_product(const Tile& tile, const Block& at, Index p, const float* a, const float* panels, float* products) {
+  const Index pp = round_up(p, lanes);
+  product<add>(at.vecs, p, a + at.r * pp, pp, 1, panels + (tile.key0 + at.j) * p, panel,
+               products + at.r * tile_stride + at.j, tile_stride);
+}
+
+/// products = packed rows a times the panels, for the keys that are seen.
+inline void score(const Tile& tile, Index p, const float* a, const float* panels, float* products) {
+  for_blocks(tile, [&](const Block& at) { block_product<false>(tile, at, p, a, panels, products); });
 }
 
 /// Zeros after the `seen` keys of a row, as far as a group of rows or of keys reaches beyond them.

@@ -59,7 +59,7 @@ template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
   const int64_t tasks = m.batch * heads;
   const double work = static_cast<double>(tasks * m.n_q) * static_cast<double>(m.n_k * m.p);
   const int64_t size = work < worth_threads ? tasks : 1;
-  const std::size_t bytes = head_scratch({.n_q = m.n_q, .n_k = m.n_k, .p = m.p}) * sizeof(T);
+  const std::size_t bytes = head_scratch({.n_q = m.n_q, .n_k = m.n_k, .p = m.p, .causal = m.call.causal}) * sizeof(T);
   parallel_chunks(tasks, size, [&](int64_t, int64_t lo, int64_t hi) {
     const Scratch scratch = run.scratch(bytes);
     for (int64_t task = lo; task < hi; ++task) f(task, task / heads, task % heads, scratch.as<T>());

@@ -25,13 +25,30 @@ template <class T> ScoreRows<T> key_rows(const HeadInputs<T>& x) {
   return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.direction, x.turns};
 }
 
+/// Is q' the temperature times k', and seen both ways? Then one copy serves as both, the scale takes the temperature,
+/// and the kernels may use that the scores are symmetric. In float only: the references keep to the definition.
+template <class T> bool one_copy(const HeadInputs<T>& x) {
+  if constexpr (std::is_same_v<T, float>) {
+    return x.q.at == x.k.at && x.q.stride == x.k.stride && x.shape.n_q == x.shape.n_k && !x.shape.causal &&
+           x.shift == nullptr && x.direction == nullptr && (!x.norm || x.temperature > 0.0F);
+  } else {
+    return false;
+  }
+}
+
 /// q' and k', dense in scratch, or the raw rows when no option changes them; `scratch` moves past what was used.
 template <class T> struct ScoreInputs {
+  AttendShape shape;
   HeadRows<T> q, k;
-  ScoreInputs(const AttendKernels<T>& kernels, const HeadInputs<T>& x, T*& scratch) : q(x.q), k(x.k) {
+  ScoreInputs(const AttendKernels<T>& kernels, const HeadInputs<T>& x, T*& scratch) : shape(x.shape), q(x.q), k(x.k) {
     if (plain_scores(x)) return;
-    q = make(kernels, query_rows(x), scratch);
     k = make(kernels, key_rows(x), scratch);
+    if (one_copy(x)) {
+      q = k;
+      if (x.norm) shape.scale *= static_cast<double>(re(x.temperature));
+    } else {
+      q = make(kernels, query_rows(x), scratch);
+    }
   }
 
  private:
@@ -65,7 +82,7 @@ template <class T>
 void head_forward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> o, const HeadKept<T>& kept,
                   T* scratch) {
   const ScoreInputs<T> scores(kernels, x, scratch);
-  kernels.forward(x.shape, scores.q, scores.k, x.v, o, kept.lse, scratch);
+  kernels.forward(scores.shape, scores.q, scores.k, x.v, o, kept.lse, scratch);
   if (x.exclusive) kernels.rows.exclude(x.shape.n_q, x.shape.p, x.q, o, kept.along);
 }
 
@@ -73,7 +90,7 @@ template <class T>
 void head_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, const HeadKept<T>& kept, T* pattern,
                   T* scratch) {
   const ScoreInputs<T> scores(kernels, x, scratch);
-  kernels.pattern(x.shape, scores.q, scores.k, kept.lse, pattern, scratch);
+  kernels.pattern(scores.shape, scores.q, scores.k, kept.lse, pattern, scratch);
 }
 
 template <class T>
@@ -90,6 +107,36 @@ void head_from_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, 
   }
   if (x.exclusive) kernels.rows.exclude(n_q, p, x.q, o, kept.along);
 }
+
+namespace {
+
+/// Sums of the gradients of a head's raw rows; equal where the rows are.
+template <class T> struct RawSums { T *q, *k, *v; };
+
+/// The kernel's backward and the way back through the score rows; `raw` holds the raw rows, whose places scores take.
+template <class T>
+void scores_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, AttendSaved<T> raw,
+                     const HeadGrads<T>& grads, const RawSums<T>& sums, T* scratch) {
+  const Index p = x.shape.p;
+  const Index n = x.shape.n_k;
+  const ScoreInputs<T> scores(kernels, x, scratch);
+  const bool one = one_copy(x);
+  T* d_k = take(scratch, n * p);
+  T* d_q = one ? d_k : take(scratch, n * p);
+  T* room = take(scratch, 2 * p);
+  raw.q = scores.q;
+  raw.k = scores.k;
+  kernels.backward(scores.shape, raw, {{d_q, p}, {d_k, p}, {sums.v, p}, false, false, true}, scratch);
+  *grads.d_temperature = T{};
+  std::fill_n(grads.d_shift, x.shift == nullptr ? 0 : p, T{});
+  std::fill_n(grads.d_direction, x.direction == nullptr ? 0 : p, T{});
+  if (!one) kernels.rows.unmake(query_rows(x), d_q, sums.q, {.factor = grads.d_temperature}, room);
+  T of_keys{};  // the keys' factor is the constant 1
+  kernels.rows.unmake(key_rows(x), d_k, sums.k, {grads.d_shift, grads.d_direction, &of_keys}, room);
+  if (one && x.norm) *grads.d_temperature = of_keys / (T(2) * x.temperature);  // the scores hold it once, two rows each
+}
+
+}  // namespace
 
 template <class T>
 void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadRows<T> o, HeadRows<T> d_o,
@@ -116,18 +163,7 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
     kernels.backward(x.shape, {x.q, x.k, x.v, o, d_o, kept.lse}, {{sum_q, p}, {sum_k, p}, {sum_v, p}, true, true, true},
                      scratch);
   } else {
-    const ScoreInputs<T> scores(kernels, x, scratch);
-    T* d_q = take(scratch, n * p);
-    T* d_k = take(scratch, n * p);
-    T* room = take(scratch, 2 * p);
-    kernels.backward(x.shape, {scores.q, scores.k, x.v, o, d_o, kept.lse},
-                     {{d_q, p}, {d_k, p}, {sum_v, p}, false, false, true}, scratch);
-    T unused{};  // the keys' factor is the constant 1
-    *grads.d_temperature = T{};
-    std::fill_n(grads.d_shift, x.shift == nullptr ? 0 : p, T{});
-    std::fill_n(grads.d_direction, x.direction == nullptr ? 0 : p, T{});
-    kernels.rows.unmake(query_rows(x), d_q, sum_q, {.factor = grads.d_temperature}, room);
-    kernels.rows.unmake(key_rows(x), d_k, sum_k, {grads.d_shift, grads.d_direction, &unused}, room);
+    scores_backward(kernels, x, {x.q, x.k, x.v, o, d_o, kept.lse}, grads, {sum_q, sum_k, sum_v}, scratch);
   }
   kernels.rows.put(n, p, sum_q, grads.d_q, grads.add);
   if (one) return;

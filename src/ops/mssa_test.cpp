@@ -36,6 +36,15 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
   return c;
 }
 
+/// Seen both ways, with tokens whose norms are `size` times those of the other cases: with a head of 24 scores reach 5,
+/// 40 and 300, and lie 5, 40 and 300 apart. The rounding of a score is that of its size.
+OpCase spread_case(const char* name, double size, double tolerance) {
+  OpCase c = make_case(name, {1, 110, 48}, 2, {.causal = false});
+  c.inputs[0].scale = size;
+  c.tolerance = tolerance;
+  return c;
+}
+
 }  // namespace
 
 std::vector<OpCase> mssa_cases() {
@@ -51,6 +60,11 @@ std::vector<OpCase> mssa_cases() {
       make_case("head_of_one", {1, 7, 3}, 3, {.causal = false}),
       make_case("norm", {2, 11, 24}, 2, {.norm = true}),
       make_case("norm_seen_both_ways", {2, 11, 24}, 2, {.causal = false, .norm = true}),
+      make_case("norm_rotary_exclusive_seen_both_ways", {1, 103, 24}, 2,
+                {.causal = false, .norm = true, .rotary = true, .exclusive = true}),
+      spread_case("norms_near_seen_both_ways", 1.0, 2e-5),
+      spread_case("norms_apart_seen_both_ways", 2.8, 2e-5),
+      spread_case("norms_far_apart_seen_both_ways", 8.0, 1e-4),
       make_case("shift", {2, 11, 24}, 2, {.shift = true}),
       make_case("direction", {2, 11, 24}, 2, {.direction = true}),
       make_case("direction_head_40_seen_both_ways", {1, 9, 40}, 1, {.causal = false, .direction = true}),
@@ -64,6 +78,15 @@ std::vector<OpCase> mssa_cases() {
       make_case("bench_384", {32, 256, 384}, 6, {}, true),
       make_case("bench_384_all_options", {32, 256, 384}, 6, all, true),
       make_case("bench_384_seen_both_ways", {32, 256, 384}, 6, {.causal = false}, true),
+      make_case("bench_384_norm_seen_both_ways", {32, 256, 384}, 6, {.causal = false, .norm = true}, true),
+      make_case("bench_197_head_48", {16, 197, 384}, 8, {.causal = false}, true),
+      make_case("bench_197_head_64", {16, 197, 384}, 6, {.causal = false}, true),
+      make_case("bench_512_head_48", {4, 512, 384}, 8, {.causal = false}, true),
+      make_case("bench_512_head_64", {4, 512, 384}, 6, {.causal = false}, true),
+      make_case("bench_1024_head_48", {2, 1024, 384}, 8, {.causal = false}, true),
+      make_case("bench_1024_head_64", {2, 1024, 384}, 6, {.causal = false}, true),
+      make_case("bench_4096_head_48", {1, 4096, 384}, 8, {.causal = false}, true),
+      make_case("bench_4096_head_64", {1, 4096, 384}, 6, {.causal = false}, true),
   };
 }
 

@@ -115,15 +115,20 @@ void expect_guards(const std::vector<float>& x, long p, long stride) {
   }
 }
 
-void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared, double scale) {
+/// Which of the rows are one tensor (queries and keys only where there are as many).
+enum class Shared { nothing, scores, all };
+
+void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared shared, double scale) {
   const auto [n_q, n_k, p, causal] = sizes;
   SCOPED_TRACE("n_q " + std::to_string(n_q) + " n_k " + std::to_string(n_k) + " p " + std::to_string(p) +
-               (causal ? " causal" : "") + (shared ? " shared" : ""));
+               (causal ? " causal" : "") + " shared " + std::to_string(static_cast<int>(shared)));
   const AttendShape shape{n_q, n_k, p, scale, causal, n_k - n_q};
   std::mt19937 random(static_cast<unsigned>(n_q * 1000 + n_k * 10 + p));
   Head x{draw(random, n_q, p), draw(random, n_k, p), draw(random, n_k, p), draw(random, n_q, p)};
-  if (shared) x.v = x.k;
-  if (shared && n_q == n_k) x.q = x.k;
+  const bool one_v = shared == Shared::all;
+  const bool one_q = shared != Shared::nothing && n_q == n_k;
+  if (one_v) x.v = x.k;
+  if (one_q) x.q = x.k;
   const Expected want = expect(shape, x);
 
   const long stride = p + 3;
@@ -132,8 +137,8 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared,
   const auto v = spread(x.v, p, stride);
   const auto d_o = spread(x.d_o, p, stride);
   const HeadRows<float> keys{k.data(), stride};
-  const HeadRows<float> queries = shared && n_q == n_k ? keys : HeadRows<float>{q.data(), stride};
-  const HeadRows<float> values = shared ? keys : HeadRows<float>{v.data(), stride};
+  const HeadRows<float> queries = one_q ? keys : HeadRows<float>{q.data(), stride};
+  const HeadRows<float> values = one_v ? keys : HeadRows<float>{v.data(), stride};
   std::vector<float> scratch(attend_scratch(shape) + 16, std::numeric_limits<float>::quiet_NaN());
   for (std::size_t i = scratch.size() - 16; i < scratch.size(); ++i) scratch[i] = guard;
   std::vector<float> o(n_q * stride, guard);
@@ -147,7 +152,6 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared,
   EXPECT_LT(distance(pattern, n_k, want.pattern, n_k), tolerance);
 
   const AttendSaved<float> saved{queries, keys, values, {o.data(), stride}, {d_o.data(), stride}, lse.data()};
-  const bool one = shared && n_q == n_k;
   for (const bool add : {false, true}) {
     std::vector<float> d_q(n_q * stride, guard);
     std::vector<float> d_k(n_k * stride, guard);
@@ -155,7 +159,7 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared,
     Rows want_q = want.d_q;
     Rows want_k = want.d_k;
     Rows want_v = want.d_v;
-    for (std::size_t i = 0; one && i < want_k.size(); ++i) want_k[i] += want_q[i] + want_v[i];
+    for (std::size_t i = 0; one_q && i < want_k.size(); ++i) want_k[i] += want_q[i] + (one_v ? want_v[i] : 0.0);
     if (add) {
       for (Rows* rows : {&want_q, &want_k, &want_v}) {
         for (double& e : *rows) e += 0.5;
@@ -165,13 +169,16 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, bool shared,
       d_v = d_k;
     }
     AttendGrads<float> grads{{d_q.data(), stride}, {d_k.data(), stride}, {d_v.data(), stride}, add, add, add};
-    if (one) grads.d_q = grads.d_v = grads.d_k;
+    if (one_q) grads.d_q = grads.d_k;
+    if (one_q && one_v) grads.d_v = grads.d_k;
     kernels.backward(shape, saved, grads, scratch.data());
     const double least =
         norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
     EXPECT_LT(distance(d_k, stride, want_k, p, least), tolerance);
-    if (!one) {
+    if (!one_q) {
       EXPECT_LT(distance(d_q, stride, want_q, p, least), tolerance);
+    }
+    if (!one_q || !one_v) {
       EXPECT_LT(distance(d_v, stride, want_v, p), tolerance);
     }
     expect_guards(d_k, p, stride);
@@ -189,15 +196,18 @@ TEST_P(AttendCore, MatchesTheDefinition) {
       {5, 83, 64, true},   {3, 400, 65, false},  {9, 4, 8, false},     {110, 500, 24, true}, {385, 385, 150, true},
   };
   for (const Sizes& sizes : all) {
-    check(kernels(), sizes, false, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
-    check(kernels(), sizes, true, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
+    for (const Shared shared : {Shared::nothing, Shared::scores, Shared::all})
+      check(kernels(), sizes, shared, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
   }
-  check(kernels(), {40, 40, 12, true}, true, -0.3);  // a learned factor may turn negative
+  for (const bool causal : {false, true}) {
+    check(kernels(), {40, 40, 12, causal}, Shared::all, -0.3);  // a learned factor may turn negative
+    check(kernels(), {40, 40, 12, causal}, Shared::all, 0.0);
+  }
 }
 
 TEST_P(AttendCore, QueriesThatSeeNothingGiveZero) {
-  check(kernels(), {12, 5, 8, true}, false, 0.3);
-  check(kernels(), {2, 1, 8, true}, false, 0.3);
+  check(kernels(), {12, 5, 8, true}, Shared::nothing, 0.3);
+  check(kernels(), {2, 1, 8, true}, Shared::nothing, 0.3);
 }
 
 TEST_P(AttendCore, ARowDoesNotDependOnItsCompany) {
@@ -242,8 +252,119 @@ TEST_P(AttendCore, NanIsNotHidden) {
   for (long i = 10; i < 40; ++i) EXPECT_TRUE(std::isnan(o[i * p])) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, AttendCore, ::testing::Values(Isa::baseline, Isa::avx2, Isa::avx512),
-                         [](const auto& isa) { return std::string(name_of(isa.param)); });
+/// Queries that are keys and see both ways have a form of their own, behind a guard (ops/attend_symmetric.h).
+class AttendSymmetric : public AttendCore {
+ protected:
+  static constexpr long n = 131;
+  static constexpr long p = 12;
+
+  struct Results {
+    std::vector<float> o, lse, d_k, d_v;
+    bool operator==(const Results&) const = default;
+  };
+
+  /// Rows whose scores with themselves, in base 2 and at scale 1, climb from `least` to `least + spread`.
+  static Rows climbing(double least, double spread) {
+    std::mt19937 random(11);
+    Rows w = draw(random, n, p);
+    for (long i = 0; i < n; ++i) {
+      double squares = 0;
+      for (long c = 0; c < p; ++c) squares += w[i * p + c] * w[i * p + c];
+      const double score = (least + spread * static_cast<double>(i) / (n - 1)) * std::log(2.0);
+      for (long c = 0; c < p; ++c) w[i * p + c] = static_cast<float>(w[i * p + c] * std::sqrt(score / squares));
+    }
+    return w;
+  }
+
+  static Head head_of(const Rows& w) {
+    std::mt19937 random(12);
+    return {w, w, draw(random, n, p), draw(random, n, p)};
+  }
+
+  /// With the keys as queries, or with a copy of them, which the kernel cannot know to be one: the general form.
+  Results attend(const Head& x, double scale, bool copy) const {
+    const AttendShape shape{n, n, p, scale, false, 0};
+    const auto k = spread(x.k, p, p);
+    const auto q = k;
+    const auto v = spread(x.v, p, p);
+    const auto d_o = spread(x.d_o, p, p);
+    const HeadRows<float> queries{copy ? q.data() : k.data(), p};
+    Results r{std::vector<float>(n * p), std::vector<float>(n), std::vector<float>(n * p), std::vector<float>(n * p)};
+    std::vector<float> scratch(attend_scratch(shape));
+    kernels().forward(shape, queries, {k.data(), p}, {v.data(), p}, {r.o.data(), p}, r.lse.data(), scratch.data());
+    kernels().backward(shape, {queries, {k.data(), p}, {v.data(), p}, {r.o.data(), p}, {d_o.data(), p}, r.lse.data()},
+                       {{r.d_k.data(), p}, {r.d_k.data(), p}, {r.d_v.data(), p}}, scratch.data());
+    return r;
+  }
+
+  /// Is the case answered as exactly as the general form answers it, and by which of the two?
+  void expect_form(bool symmetric, const Head& x, double scale, double largest_error) const {
+    const Results came = attend(x, scale, false);
+    const Results general = attend(x, scale, true);
+    EXPECT_EQ(came == general, !symmetric);
+    Expected want = expect({n, n, p, scale, false, 0}, x);
+    for (std::size_t i = 0; i < want.d_k.size(); ++i) want.d_k[i] += want.d_q[i];
+    for (const Results& r : {came, general}) {
+      EXPECT_LT(distance(r.o, p, want.o, p), largest_error);
+      EXPECT_LT(distance(r.lse, 1, want.lse, 1), largest_error);
+      EXPECT_LT(distance(r.d_k, p, want.d_k, p), largest_error);
+      EXPECT_LT(distance(r.d_v, p, want.d_v, p), largest_error);
+    }
+  }
+};
+
+TEST_P(AttendSymmetric, NormsAsFarApartAsTheGuardAllows) {
+  // A score of 100 is rounded at 4e-6, and 2^x carries that into every weight.
+  for (const double least : {0.0, 20.0}) {
+    expect_form(true, head_of(climbing(least, 0.0)), 1.0, 1e-5);
+    expect_form(true, head_of(climbing(least, 40.0)), 1.0, 1e-5);
+    expect_form(true, head_of(climbing(least, 95.9)), 1.0, 1e-5);
+    expect_form(false, head_of(climbing(least, 96.1)), 1.0, 1e-5);
+    expect_form(false, head_of(climbing(least, 400.0)), 1.0, 1e-4);
+  }
+}
+
+TEST_P(AttendSymmetric, EveryBoundOfTheGuard) {
+  const Head plain = head_of(climbing(10.0, 10.0));
+  const auto times = [](Rows rows, double factor) {
+    for (double& x : rows) x *= factor;
+    return rows;
+  };
+  Head small = plain;  // the same scores at a scale of 2^-20 and of 2^-22
+  small.q = small.k = times(plain.k, 0x1p10);
+  expect_form(true, small, 0x1p-20, 1e-5);
+  small.q = small.k = times(plain.k, 0x1p11);
+  expect_form(false, small, 0x1p-22, 1e-5);
+  Head large = plain;
+  large.q = large.k = times(plain.k, 0x1p-9);
+  expect_form(true, large, 0x1p18, 1e-5);
+  large.q = large.k = times(plain.k, 0x1p-10);
+  expect_form(false, large, 0x1p20, 1e-5);
+  Head values = plain;  // n max|v| within 2^50, and beyond it
+  values.v = times(plain.v, 0x1p38);
+  values.d_o = times(plain.d_o, 0x1p-20);
+  expect_form(true, values, 1.0, 1e-5);
+  values.v = times(plain.v, 0x1p45);
+  values.d_o = times(plain.d_o, 0x1p10);
+  expect_form(false, values, 1.0, 1e-5);
+  expect_form(false, plain, -1.0, 1e-5);
+}
+
+TEST_P(AttendSymmetric, LargeEqualNormsAreLeftToTheGeneralForm) {
+  // Scores of 10^6 are rounded at 0.06: far from the definition either way, so only the choice is checked.
+  const Head x = head_of(climbing(1e6, 0.0));
+  EXPECT_TRUE(attend(x, 1.0, false) == attend(x, 1.0, true));
+}
+
+TEST_P(AttendSymmetric, NanIsNotHidden) {
+  Head x = head_of(climbing(10.0, 10.0));
+  x.k[37 * p + 3] = std::numeric_limits<double>::quiet_NaN();
+  for (const float o : attend(x, 1.0, false).o) ASSERT_TRUE(std::isnan(o));
+}
+
+const auto isas = ::testing::Values(Isa::baseline, Isa::avx2, Isa::avx512);
+INSTANTIATE_TEST_SUITE_P(Isas, AttendSymmetric, isas, [](const auto& isa) { return std::string(name_of(isa.param)); });
+INSTANTIATE_TEST_SUITE_P(Isas, AttendCore, isas, [](const auto& isa) { return std::string(name_of(isa.param)); });
 
 }  // namespace
 }  // namespace crate
