@@ -2,10 +2,12 @@
 
 #include <deque>
 #include <filesystem>
+#include <future>
 #include <set>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/parallel.h"
 
 namespace crate {
 
@@ -25,6 +27,13 @@ TensorToWrite as_f32(const std::string& name, const Tensor& t, std::vector<float
 
 void read_into(const Tensor& to, const Array& from, const std::string& where) {
   require(from.numel() == to.numel(), "{}: expected {}, came {}", where, to.shape.str(), from.shape_str());
+  if (to.dtype == Dtype::f32 && from.dtype == FileDtype::f32) {
+    auto* numbers = static_cast<std::byte*>(to.data);
+    parallel_for(static_cast<int64_t>(from.bytes.size()), 1 << 22, [&](int64_t lo, int64_t hi) {
+      std::copy(from.bytes.begin() + lo, from.bytes.begin() + hi, numbers + lo);
+    });
+    return;
+  }
   if (to.dtype == Dtype::f32) {
     const auto values = from.to_f32();
     std::copy(values.begin(), values.end(), to.as<float>());
@@ -92,19 +101,43 @@ ModelConfig load_config(const std::string& folder) {
   }
 }
 
+namespace {
+
+std::unique_ptr<Model> model_from(Device& device, const ModelConfig& config, const std::string& path) {
+  const ArrayMap arrays = read_safetensors(path).tensors;
+  check_parameters(config, arrays, path);  // before a wrong config.json asks for all memory there is
+  auto model = make_model(device, config);
+  fill_parameters(*model, arrays, path);
+  return model;
+}
+
+// The weights are read while another thread checks their hash, which takes as long; `path` becomes the version that is
+// the right one, and if that is another than was read, it is read instead.
+std::unique_ptr<Model> read_while_checking(Device& device, const ModelConfig& config, const DirectoryReader& directory,
+                                           std::string& path) {
+  auto checked = std::async(std::launch::async, [&] { return directory.path("model.safetensors"); });
+  const std::string usual = directory.folder() + "/model.safetensors";
+  std::unique_ptr<Model> model;
+  try {
+    model = model_from(device, config, usual);
+  } catch (const Error&) {  // the check knows what is wrong
+  }
+  path = checked.get();
+  // Between reading and checking the file may have been replaced, once its directory was marked so.
+  if (model && path == usual && !directory.is_outdated()) return model;
+  return model_from(device, config, path);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> load_model(Device& device, const std::string& folder) {
   for (int attempt = 1;; ++attempt) {
     const DirectoryReader directory(folder);
     std::string config_path, path;
     try {
       config_path = directory.path("config.json");
-      path = directory.path("model.safetensors");
       const ModelConfig config = config_from_json(read_text_file(config_path), config_path);
-      const ArrayMap arrays = read_safetensors(path).tensors;
-      check_parameters(config, arrays, path);  // before a wrong config.json asks for all memory there is
-      auto model = make_model(device, config);
-      fill_parameters(*model, arrays, path);
-      return model;
+      return read_while_checking(device, config, directory, path);
     } catch (const Error&) {
       if (attempt == attempts || !(directory.is_outdated() || is_gone(config_path) || is_gone(path))) throw;
     }
