@@ -18,6 +18,13 @@ const AttendKernels<float>& attend_kernels(Isa isa) {
   return attend::table_baseline;
 }
 
+const AttendKernels<float>* attend_kernels_bf16() {
+#if defined(__x86_64__)
+  if (cpu_isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16")) return &attend::table_bf16;
+#endif
+  return nullptr;
+}
+
 std::size_t attend_scratch(const AttendShape& shape) {
   using Limits = attend::TileLimits;
   const std::ptrdiff_t pp = (shape.p + Limits::lanes - 1) / Limits::lanes * Limits::lanes;

@@ -61,27 +61,55 @@ template <class F> void for_tiles(Index n, F&& f) {
   return lane < static_cast<std::int32_t>(seen) ? x : Vec{};
 }
 
+/// E or the slopes of a tile, as both of their products read it: for sums along a row and for sums across rows. One
+/// copy serves both where a float is one number.
+template <class Of> struct TwoWays {
+  static constexpr Index stride = tile_stride / Of::pairs;  // of `along`; a step of `across` is tile_stride floats
+  float *along, *across;
+
+  explicit TwoWays(Scratch& room) : along(room.take(tile_rows * tile_stride)), across(along) {
+    if constexpr (Of::pairs > 1) across += tile_rows * stride;
+  }
+  /// Rows r .. of as many vectors, from key j.
+  [[gnu::always_inline]] void put(Index r, Index j, const Vec* x) const {
+    if constexpr (Of::pairs > 1) {
+      for (Index k = 0; k < Of::pairs; ++k) Of::put_row(along + (r + k) * stride + j / Of::pairs, x[k]);
+    }
+    simd::store(across + r / Of::pairs * tile_stride + j, Of::join_rows(x));
+  }
+};
+
+/// Where the products of a block go before they are weighed: in place where E may stand there.
+template <class Of> struct BlockProducts {
+  static constexpr bool in_place = Of::pairs == 1;
+  static constexpr Index stride = in_place ? tile_stride : panel;
+  float* room;
+  float* of(const Block& at) const { return in_place ? room + at.r * tile_stride + at.j : room; }
+};
+
 /// Scores of a block -> E, added to the sums of its rows (a vector each) and of its columns.
-template <bool edge, bool totals>
-void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
+template <class Of, bool edge, bool totals>
+void weigh(const Tile& tile, const Block& at, float factor, float shift, const float* scores, const TwoWays<Of>& e,
+           float* row_totals, float* column_totals) {
   Vec rows[group];
 #pragma GCC unroll 6
   for (Index i = 0; totals && i < group; ++i) rows[i] = simd::load(row_totals + (at.r + i) * lanes);
   for (Index v = 0; v < at.vecs; ++v) {
     const Index j = at.j + v * lanes;
     Vec column = totals ? simd::load(column_totals + j) : Vec{};
+    Vec y[group];
 #pragma GCC unroll 6
     for (Index i = 0; i < group; ++i) {
       const Index r = at.r + i;
-      float* x = e + r * tile_stride + j;
-      Vec y = simd::exp2(simd::load(x) - shift);
+      const Vec score = simd::load(scores + i * BlockProducts<Of>::stride + v * lanes);
+      y[i] = simd::exp2(Of::times_factor(score, factor) - shift);
       if constexpr (edge) {
-        y = up_to_diagonal(y, r < tile.rows ? tile.seen(r) - j : 0, tile.row0 + r - tile.key0 - j);
+        y[i] = up_to_diagonal(y[i], r < tile.rows ? tile.seen(r) - j : 0, tile.row0 + r - tile.key0 - j);
       }
-      simd::store(x, y);
+      if (i % Of::pairs == Of::pairs - 1) e.put(r + 1 - Of::pairs, j, y + i + 1 - Of::pairs);
       if constexpr (totals) {
-        rows[i] += y;
-        column += y;
+        rows[i] += y[i];
+        column += y[i];
       }
     }
     if constexpr (totals) simd::store(column_totals + j, column);
@@ -90,11 +118,12 @@ void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_
   for (Index i = 0; totals && i < group; ++i) simd::store(row_totals + (at.r + i) * lanes, rows[i]);
 }
 
-template <bool totals>
-void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
+template <bool totals, class Of>
+void weigh(const Tile& tile, const Block& at, float factor, float shift, const float* scores, const TwoWays<Of>& e,
+           float* row_totals, float* column_totals) {
   const bool edge = at.r + group > tile.rows || at.j + at.vecs * lanes > tile.row0 + at.r - tile.key0;
-  edge ? weigh<true, totals>(tile, at, shift, e, row_totals, column_totals)
-       : weigh<false, totals>(tile, at, shift, e, row_totals, column_totals);
+  edge ? weigh<Of, true, totals>(tile, at, factor, shift, scores, e, row_totals, column_totals)
+       : weigh<Of, false, totals>(tile, at, factor, shift, scores, e, row_totals, column_totals);
 }
 
 /// The least and the largest |row|^2; the largest is NaN when any is.
@@ -122,6 +151,7 @@ inline Norms norms_of(Rows rows, Index n, Index p) {
 /// The shift of the scores, and whether the guard lets them pass.
 struct Window {
   bool fits;
+  bool fits_rounded;
   float shift;
 };
 
@@ -131,40 +161,43 @@ inline Window window_of(const AttendShape& s, Norms keys, float largest_product)
   const float bottom = factor * keys.least;
   const bool fits = top - bottom <= 96.0F && static_cast<float>(s.p) * top <= 0x1p22F && factor >= 0x1p-20F &&
                     factor <= 0x1p20F && largest_product <= 0x1p50F;
-  return {fits, 0.5F * (top + bottom)};
+  return {fits, fits && top <= 256.0F, 0.5F * (top + bottom)};
 }
 
 /// o and lse, or false when the rows' norms are too far apart.
-inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float* lse, Scratch room) {
+template <class Of> bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
+  const Index row = row_of<Of>(s.p);
   const Norms norms = norms_of(k, n, s.p);
   const Norms sizes = same(k, v) ? norms : norms_of(v, n, s.p);
   const Window window = window_of(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
-  if (!window.fits) return false;
+  if (!window.fits || (Of::pairs > 1 && !window.fits_rounded)) return false;
   const Index padding = round_up(n, group) - n;
-  float* keys = room.take((n + group) * pp);
-  float* panels = room.take(round_up(n, panel) * s.p);
-  pack_rows(k, n, padding, s.p, 1.0F, keys);
-  pack_panels(keys, n, s.p, score_factor(s), panels);
+  float* keys = room.take((n + group) * row);
+  float* panels = room.take(round_up(n, panel) * steps_of<Of>(s.p));
+  pack_rows<Of>(k, n, padding, s.p, 1.0F, keys);
+  pack_panels<Of>(keys, n, s.p, score_factor(s), panels);
   const float* values = keys;
-  if (!same(k, v)) {
+  if (Of::pairs > 1 || !same(k, v)) {
     float* packed = room.take((n + group) * pp);
-    pack_rows(v, n, padding, s.p, 1.0F, packed);
+    pack_terms<Of>(v, n, padding, s.p, packed);
     values = packed;
   }
-  float* weights = room.take(tile_rows * tile_stride);
+  const TwoWays<Of> weights(room);
+  const BlockProducts<Of> scores{BlockProducts<Of>::in_place ? weights.along : room.take(group * panel)};
   float* sums = room.take_zeros((n + group) * pp);
   float* totals = room.take_zeros(round_up(n, panel));
   float* row_totals = room.take(tile_rows * lanes);
+  const auto terms = [&](Index i) { return values + i / Of::pairs * pp; };
   for_tiles(n, [&](const Tile& tile) {
     if (tile.key0 == 0) __builtin_memset(row_totals, 0, tile_rows * lanes * sizeof(float));
     for_blocks(tile, [&](const Block& at) {
-      block_product<false>(tile, at, s.p, keys + tile.row0 * pp, panels, weights);
-      weigh<true>(tile, at, window.shift, weights, row_totals, totals + tile.key0);
+      block_product<Of, false>(tile, at, s.p, keys + tile.row0 * row, panels, scores.of(at), scores.stride);
+      weigh<true>(tile, at, score_factor(s), window.shift, scores.of(at), weights, row_totals, totals + tile.key0);
     });
-    gather(tile, weights, values + tile.key0 * pp, pp, sums + tile.row0 * pp);
-    scatter(tile, weights, values + tile.row0 * pp, pp, sums + tile.key0 * pp);
+    gather<Of>(tile, weights.along, weights.stride, terms(tile.key0), pp, sums + tile.row0 * pp);
+    scatter<Of>(tile, weights.across, terms(tile.row0), pp, sums + tile.key0 * pp);
     if (tile.key0 + tile.keys < tile.row0 + tile.rows) return;
     for (Index r = 0; r < tile.rows; ++r) totals[tile.row0 + r] += simd::sum(simd::load(row_totals + r * lanes));
   });
@@ -208,16 +241,16 @@ inline SymmetricPacked pack_symmetric(const AttendShape& s, const AttendSaved<fl
   const auto pack = [&](Rows from, float*& rows, float*& panels) {
     rows = room.take((n + group) * pp);
     panels = room.take(round_up(n, panel) * s.p);
-    pack_rows(from, n, round_up(n, group) - n, s.p, 1.0F, rows);
+    pack_rows<F32>(from, n, round_up(n, group) - n, s.p, 1.0F, rows);
   };
   SymmetricPacked at{};
   pack(saved.k, at.keys, at.key_panels);
-  pack_panels(at.keys, n, s.p, factor, at.key_panels);
+  pack_panels<F32>(at.keys, n, s.p, factor, at.key_panels);
   at.values = at.keys;
   at.value_panels = at.key_panels;
   if (!same(saved.k, saved.v)) {
     pack(saved.v, at.values, at.value_panels);
-    pack_panels(at.values, n, s.p, factor, at.value_panels);
+    pack_panels<F32>(at.values, n, s.p, factor, at.value_panels);
   }
   pack(saved.d_o, at.grads, at.grad_panels);
   at.along = room.take_zeros(round_up(n, panel) + group);
@@ -226,7 +259,7 @@ inline SymmetricPacked pack_symmetric(const AttendShape& s, const AttendSaved<fl
     scale_row(at.grads + i * pp, pp, of_total);
     at.along[i] = factor * dot_row(at.grads + i * pp, saved.o.at + i * saved.o.stride, s.p);
   }
-  pack_panels(at.grads, n, s.p, factor, at.grad_panels);
+  pack_panels<F32>(at.grads, n, s.p, factor, at.grad_panels);
   return at;
 }
 
@@ -241,7 +274,8 @@ inline bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& s
   const Window window = window_of(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
   if (!window.fits) return false;
   const SymmetricPacked at = pack_symmetric(s, saved, window.shift, room);
-  float* weights = room.take(tile_rows * tile_stride);
+  const TwoWays<F32> e(room);
+  float* weights = e.along;
   float* slopes = room.take(tile_rows * tile_stride);
   float* d_k = room.take_zeros((n + group) * pp);
   float* d_v = grads.d_v.at == grads.d_k.at ? d_k : room.take_zeros((n + group) * pp);
@@ -249,16 +283,17 @@ inline bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& s
     const Index row = tile.row0 * pp;
     const Index column = tile.key0 * pp;
     for_blocks(tile, [&](const Block& b) {
-      block_product<false>(tile, b, s.p, at.keys + row, at.key_panels, weights);
-      weigh<false>(tile, b, window.shift, weights, nullptr, nullptr);
-      block_product<false>(tile, b, s.p, at.grads + row, at.value_panels, slopes);
-      block_product<true>(tile, b, s.p, at.values + row, at.grad_panels, slopes);
+      const Index x = b.r * tile_stride + b.j;
+      block_product<F32, false>(tile, b, s.p, at.keys + row, at.key_panels, weights + x, tile_stride);
+      weigh<false>(tile, b, 1.0F, window.shift, weights + x, e, nullptr, nullptr);
+      block_product<F32, false>(tile, b, s.p, at.grads + row, at.value_panels, slopes + x, tile_stride);
+      block_product<F32, true>(tile, b, s.p, at.values + row, at.grad_panels, slopes + x, tile_stride);
       slope(b, at.along + tile.row0, at.along + tile.key0, weights, slopes);
     });
-    gather(tile, slopes, at.keys + column, pp, d_k + row);
-    scatter(tile, slopes, at.keys + row, pp, d_k + column);
-    gather(tile, weights, at.grads + column, pp, d_v + row);
-    scatter(tile, weights, at.grads + row, pp, d_v + column);
+    gather<F32>(tile, slopes, tile_stride, at.keys + column, pp, d_k + row);
+    scatter<F32>(tile, slopes, at.keys + row, pp, d_k + column);
+    gather<F32>(tile, weights, tile_stride, at.grads + column, pp, d_v + row);
+    scatter<F32>(tile, weights, at.grads + row, pp, d_v + column);
   });
   unpack_rows(d_k, n, s.p, grads.d_k, grads.add_k);
   if (d_v != d_k) unpack_rows(d_v, n, s.p, grads.d_v, grads.add_v);
