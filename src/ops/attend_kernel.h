@@ -130,31 +130,34 @@ template <class Of> void forward(const AttendShape& s, Rows q, Rows k, Rows v, O
   }
 }
 
-/// scores -> 2^(score - lse2), zeros after `seen`.
-inline void recall(float* scores, Index seen, float lse2) {
-  for (Index j = 0; j < seen; j += lanes) simd::store(scores + j, simd::exp2(simd::load(scores + j) - lse2));
+/// Sums of products -> 2^(score - lse2), zeros after `seen`.
+template <class Of> void recall(float* scores, float factor, Index seen, float lse2) {
+  for (Index j = 0; j < seen; j += lanes) {
+    simd::store(scores + j, simd::exp2(Of::times_factor(simd::load(scores + j), factor) - lse2));
+  }
   clear_after(scores, seen);
 }
 
-inline void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, float* to, float* scratch) {
+template <class Of> void pattern(const AttendShape& s, Rows q, Rows k, const float* lse, float* to, float* scratch) {
   Scratch room(scratch);
   const Index pp = round_up(s.p, lanes);
   float* keys = room.take(s.n_k * pp);
-  float* panels = room.take(round_up(s.n_k, panel) * s.p);
+  float* panels = room.take(round_up(s.n_k, panel) * steps_of<Of>(s.p));
   float* queries = room.take(tile_rows * pp);
   float* scores = room.take(tile_rows * tile_stride);
-  pack_rows<F32>(k, s.n_k, 0, s.p, 1.0F, keys);
-  pack_panels<F32>(keys, s.n_k, s.p, 1.0F, panels);
+  pack_rows<Of>(k, s.n_k, 0, s.p, 1.0F, keys);
+  pack_panels<Of>(keys, s.n_k, s.p, 1.0F, panels);
   __builtin_memset(to, 0, static_cast<std::size_t>(s.n_q * s.n_k) * sizeof(float));
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
-    pack_rows<F32>({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, score_factor(s), queries);
+    pack_rows<Of>({q.at + row0 * q.stride, q.stride}, tile.rows, padding, s.p, Of::packed_factor(score_factor(s)),
+                  queries);
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
-      score<F32>(tile, s.p, queries, panels, scores);
+      score<Of>(tile, s.p, queries, panels, scores);
       for (Index r = 0; r < tile.rows; ++r) {
         float* row = scores + r * tile_stride;
-        recall(row, tile.seen(r), lse[row0 + r] * log2_e);
+        recall<Of>(row, score_factor(s), tile.seen(r), lse[row0 + r] * log2_e);
         __builtin_memcpy(to + (row0 + r) * s.n_k + key0, row, static_cast<std::size_t>(tile.seen(r)) * sizeof(float));
       }
     }
@@ -169,34 +172,53 @@ inline void slope(const float* p_row, float* products, Index seen, float d, floa
   clear_after(products, seen);
 }
 
+/// Rows of a tile in float -> packed across rows, in place, and along each row where that is not the same.
+template <class Of> void join_tile(const Tile& tile, float* weights, float* along) {
+  if constexpr (Of::pairs == 1) return;
+  for (Index r = 0; r < tile.rows; r += Of::pairs) {
+    const Index end = tile.seen(least(r + Of::pairs, tile.rows) - 1) + group;
+    for (Index j = 0; j < end; j += lanes) {
+      Vec x[Of::pairs];
+      for (Index k = 0; k < Of::pairs; ++k) {
+        x[k] = r + k < tile.rows ? simd::load(weights + (r + k) * tile_stride + j) : Vec{};
+        if (along != nullptr) Of::put_row(along + (r + k) * (tile_stride / Of::pairs) + j / Of::pairs, x[k]);
+      }
+      simd::store(weights + r / Of::pairs * tile_stride + j, Of::join_rows(x));
+    }
+  }
+}
+
 /// Packed inputs and sums of a backward pass.
 struct Packed {
-  float *keys, *key_panels, *value_panels;  // whole head
-  float *queries, *scaled_queries, *d_o;    // rows of a tile
-  float *weights, *slopes;                  // (tile_rows, tile_stride): P, then dS
-  float *d_q, *d_k, *d_v;                   // whole head; one address where the caller's are one
+  float *keys, *key_panels, *value_panels;            // whole head: terms, panels
+  float *queries, *scaled_queries, *d_o, *d_o_terms;  // of a tile: terms, rows, rows, terms
+  float *weights, *slopes, *slopes_along;             // (tile_rows, tile_stride): P, then dS
+  float *d_q, *d_k, *d_v;                             // whole head; one address where the caller's are one
 };
 
-inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
-                   Scratch room) {
+template <class Of>
+Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, Scratch room) {
   const Index pp = round_up(s.p, lanes);
-  const Index panels = round_up(s.n_k, panel) * s.p;
+  const Index panels = round_up(s.n_k, panel) * steps_of<Of>(s.p);
   Packed at{};
   at.keys = room.take(s.n_k * pp);
   at.key_panels = room.take(panels);
   at.value_panels = at.key_panels;
   if (!same(saved.v, saved.k)) {
     at.value_panels = room.take(panels);
-    pack_rows<F32>(saved.v, s.n_k, 0, s.p, 1.0F, at.keys);
-    pack_panels<F32>(at.keys, s.n_k, s.p, 1.0F, at.value_panels);
+    pack_rows<Of>(saved.v, s.n_k, 0, s.p, 1.0F, at.keys);
+    pack_panels<Of>(at.keys, s.n_k, s.p, 1.0F, at.value_panels);
   }
-  pack_rows<F32>(saved.k, s.n_k, 0, s.p, 1.0F, at.keys);
-  pack_panels<F32>(at.keys, s.n_k, s.p, 1.0F, at.key_panels);
+  pack_rows<Of>(saved.k, s.n_k, 0, s.p, 1.0F, at.keys);
+  pack_panels<Of>(at.keys, s.n_k, s.p, 1.0F, at.key_panels);
+  if constexpr (Of::pairs > 1) pack_terms<Of>(saved.k, s.n_k, 0, s.p, at.keys);
   at.queries = room.take(tile_rows * pp);
   at.scaled_queries = room.take(tile_rows * pp);
   at.d_o = room.take(tile_rows * pp);
+  at.d_o_terms = Of::pairs > 1 ? room.take(tile_rows * pp) : at.d_o;
   at.weights = room.take(tile_rows * tile_stride);
   at.slopes = room.take(tile_rows * tile_stride);
+  at.slopes_along = Of::pairs > 1 ? room.take(tile_rows * tile_stride / Of::pairs) : at.slopes;
   const auto zeros = [&](Index rows) {
     return room.take_zeros((rows + group) * pp);
   };  // a group may reach past the last
@@ -206,35 +228,42 @@ inline Packed pack(const AttendShape& s, const AttendSaved<float>& saved, const 
   return at;
 }
 
-inline void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
-                     float* scratch) {
+template <class Of>
+void backward(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads, float* scratch) {
   const Index pp = round_up(s.p, lanes);
   const Scratch room(scratch);
-  if (is_symmetric(s, saved.q, saved.k) && grads.d_q.at == grads.d_k.at && backward_symmetric(s, saved, grads, room))
+  if (is_symmetric(s, saved.q, saved.k) && grads.d_q.at == grads.d_k.at &&
+      backward_symmetric<Of>(s, saved, grads, room))
     return;
-  const Packed at = pack(s, saved, grads, room);
+  const float factor = score_factor(s);
+  const Packed at = pack<Of>(s, saved, grads, room);
   for (Index row0 = 0; row0 < s.n_q; row0 += tile_rows) {
     Tile tile = first_tile(s, row0);
     const Index padding = round_up(tile.rows, group) - tile.rows;
     const Rows q{saved.q.at + row0 * saved.q.stride, saved.q.stride};
-    pack_rows<F32>(q, tile.rows, padding, s.p, 1.0F, at.queries);
-    pack_rows<F32>(q, tile.rows, padding, s.p, score_factor(s), at.scaled_queries);
-    pack_rows<F32>({saved.d_o.at + row0 * saved.d_o.stride, saved.d_o.stride}, tile.rows, padding, s.p, 1.0F, at.d_o);
+    const Rows d_o{saved.d_o.at + row0 * saved.d_o.stride, saved.d_o.stride};
+    pack_terms<Of>(q, tile.rows, padding, s.p, at.queries);
+    pack_rows<Of>(q, tile.rows, padding, s.p, Of::packed_factor(factor), at.scaled_queries);
+    pack_rows<Of>(d_o, tile.rows, padding, s.p, 1.0F, at.d_o);
+    if constexpr (Of::pairs > 1) pack_terms<Of>(d_o, tile.rows, padding, s.p, at.d_o_terms);
     float d[tile_rows];
     for (Index r = 0; r < tile.rows; ++r) {
-      d[r] = dot_row(at.d_o + r * pp, saved.o.at + (row0 + r) * saved.o.stride, s.p);
+      d[r] = dot_row(d_o.at + r * d_o.stride, saved.o.at + (row0 + r) * saved.o.stride, s.p);
     }
     for (Index key0 = 0; set_keys(s, key0, tile); key0 += tile_keys) {
-      score<F32>(tile, s.p, at.scaled_queries, at.key_panels, at.weights);
-      score<F32>(tile, s.p, at.d_o, at.value_panels, at.slopes);
+      score<Of>(tile, s.p, at.scaled_queries, at.key_panels, at.weights);
+      score<Of>(tile, s.p, at.d_o, at.value_panels, at.slopes);
       for (Index r = 0; r < tile.rows; ++r) {
-        recall(at.weights + r * tile_stride, tile.seen(r), saved.lse[row0 + r] * log2_e);
+        recall<Of>(at.weights + r * tile_stride, factor, tile.seen(r), saved.lse[row0 + r] * log2_e);
         slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r],
               static_cast<float>(s.scale));
       }
-      scatter<F32>(tile, at.weights, at.d_o, pp, at.d_v + key0 * pp);
-      scatter<F32>(tile, at.slopes, at.queries, pp, at.d_k + key0 * pp);
-      gather<F32>(tile, at.slopes, tile_stride, at.keys + key0 * pp, pp, at.d_q + row0 * pp);
+      join_tile<Of>(tile, at.weights, nullptr);
+      join_tile<Of>(tile, at.slopes, at.slopes_along);
+      scatter<Of>(tile, at.weights, at.d_o_terms, pp, at.d_v + key0 * pp);
+      scatter<Of>(tile, at.slopes, at.queries, pp, at.d_k + key0 * pp);
+      gather<Of>(tile, at.slopes_along, tile_stride / Of::pairs, at.keys + key0 / Of::pairs * pp, pp,
+                 at.d_q + row0 * pp);
     }
   }
   unpack_rows(at.d_k, s.n_k, s.p, grads.d_k, grads.add_k);
@@ -244,7 +273,7 @@ inline void backward(const AttendShape& s, const AttendSaved<float>& saved, cons
 
 template <class Of>
 inline constexpr AttendKernels<float> table{
-    forward<Of>, pattern, backward, {make_rows, unmake_rows, exclude_rows, unexclude_rows, put_rows}};
+    forward<Of>, pattern<Of>, backward<Of>, {make_rows, unmake_rows, exclude_rows, unexclude_rows, put_rows}};
 
 }  // namespace
 }  // namespace crate::attend

@@ -173,12 +173,10 @@ inline void scale_row(float* row, Index width, float factor) {
   for (Index c = 0; c < width; c += lanes) simd::store(row + c, simd::load(row + c) * factor);
 }
 
-/// Product of a packed row with one that lies at any place.
-inline float dot_row(const float* packed, const float* row, Index p) {
+/// Product of two rows.
+inline float dot_row(const float* a, const float* b, Index p) {
   Vec dot{};
-  Index c = 0;
-  for (; c + lanes <= p; c += lanes) dot = simd::load(packed + c) * simd::load(row + c) + dot;
-  if (c < p) dot = simd::load(packed + c) * simd::load_first(row + c, p - c) + dot;
+  for (Index c = 0; c < p; c += lanes) dot = load_part(a, c, p) * load_part(b, c, p) + dot;
   return simd::sum(dot);
 }
 
