@@ -43,14 +43,14 @@ template <class Of> float absorb(float* scores, float factor, Index seen, Runnin
     for (j = 0; j < seen; j += lanes) {
       Vec e = simd::exp2(score(j) - largest);
       if (j + lanes > seen) e = simd::blend_first(e, Vec{}, seen - j);
-      Of::put_row(scores + j / Of::pairs, e);
+      Of::put_along(scores + j / Of::pairs, e);
       total += e;
     }
     keep = run.total > 0.0F ? simd::exp2(simd::splat(run.top - largest))[0] : 0.0F;
     run.total = run.total * keep + simd::sum(total);
     run.top = largest;
   }
-  for (; j < seen + group; j += lanes) Of::put_row(scores + j / Of::pairs, Vec{});
+  for (; j < seen + group; j += lanes) Of::put_along(scores + j / Of::pairs, Vec{});
   return keep;
 }
 
@@ -172,18 +172,17 @@ inline void slope(const float* p_row, float* products, Index seen, float d, floa
   clear_after(products, seen);
 }
 
-/// Rows of a tile in float -> packed across rows, in place, and along each row where that is not the same.
+/// Rows of a tile in float -> packed across rows, in place, and along each row.
 template <class Of> void join_tile(const Tile& tile, float* weights, float* along) {
+  constexpr Index stride = tile_stride / Of::pairs;
   if constexpr (Of::pairs == 1) return;
   for (Index r = 0; r < tile.rows; r += Of::pairs) {
     const Index end = tile.seen(least(r + Of::pairs, tile.rows) - 1) + group;
     for (Index j = 0; j < end; j += lanes) {
       Vec x[Of::pairs];
-      for (Index k = 0; k < Of::pairs; ++k) {
+      for (Index k = 0; k < Of::pairs; ++k)
         x[k] = r + k < tile.rows ? simd::load(weights + (r + k) * tile_stride + j) : Vec{};
-        if (along != nullptr) Of::put_row(along + (r + k) * (tile_stride / Of::pairs) + j / Of::pairs, x[k]);
-      }
-      simd::store(weights + r / Of::pairs * tile_stride + j, Of::join_rows(x));
+      Of::put(along + r * stride + j / Of::pairs, stride, weights + r / Of::pairs * tile_stride + j, x);
     }
   }
 }
@@ -258,7 +257,7 @@ void backward(const AttendShape& s, const AttendSaved<float>& saved, const Atten
         slope(at.weights + r * tile_stride, at.slopes + r * tile_stride, tile.seen(r), d[r],
               static_cast<float>(s.scale));
       }
-      join_tile<Of>(tile, at.weights, nullptr);
+      join_tile<Of>(tile, at.weights, at.slopes_along);  // of these nobody reads the rows
       join_tile<Of>(tile, at.slopes, at.slopes_along);
       scatter<Of>(tile, at.weights, at.d_o_terms, pp, at.d_v + key0 * pp);
       scatter<Of>(tile, at.slopes, at.queries, pp, at.d_k + key0 * pp);

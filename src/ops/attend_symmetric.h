@@ -72,10 +72,7 @@ template <class Of> struct TwoWays {
   }
   /// Rows r .. of as many vectors, from key j.
   [[gnu::always_inline]] void put(Index r, Index j, const Vec* x) const {
-    if constexpr (Of::pairs > 1) {
-      for (Index k = 0; k < Of::pairs; ++k) Of::put_row(along + (r + k) * stride + j / Of::pairs, x[k]);
-    }
-    simd::store(across + r / Of::pairs * tile_stride + j, Of::join_rows(x));
+    Of::put(along + r * stride + j / Of::pairs, stride, across + r / Of::pairs * tile_stride + j, x);
   }
 };
 
@@ -155,17 +152,16 @@ inline Norms norms_of(Rows rows, Index n, Index p) {
 /// The shift of the scores, and whether the guard lets them pass.
 struct Window {
   bool fits;
-  bool fits_rounded;
   float shift;
 };
 
-inline Window window_of(const AttendShape& s, Norms keys, float largest_product) {
+template <class Of> Window window_of(const AttendShape& s, Norms keys, float largest_product) {
   const float factor = score_factor(s);
   const float top = factor * keys.largest;
   const float bottom = factor * keys.least;
-  const bool fits = top - bottom <= 96.0F && static_cast<float>(s.p) * top <= 0x1p22F && factor >= 0x1p-20F &&
-                    factor <= 0x1p20F && largest_product <= 0x1p50F;
-  return {fits, fits && top <= 256.0F, 0.5F * (top + bottom)};
+  const bool fits = top - bottom <= 96.0F && top <= Of::largest_score && static_cast<float>(s.p) * top <= 0x1p22F &&
+                    factor >= 0x1p-20F && factor <= 0x1p20F && largest_product <= 0x1p50F;
+  return {fits, 0.5F * (top + bottom)};
 }
 
 /// Rows of a head, packed for the products that read them: for scores, and for sums over rows.
@@ -196,8 +192,8 @@ template <class Of> bool forward_symmetric(const AttendShape& s, Rows k, Rows v,
   const Index row = row_of<Of>(s.p);
   const Norms norms = norms_of(k, n, s.p);
   const Norms sizes = same(k, v) ? norms : norms_of(v, n, s.p);
-  const Window window = window_of(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
-  if (!window.fits || (Of::pairs > 1 && !window.fits_rounded)) return false;
+  const Window window = window_of<Of>(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
+  if (!window.fits) return false;
   const PackedRows keys = pack_head<Of>(s, k, room);
   const float* values = keys.terms;
   if (!same(k, v)) {
@@ -286,8 +282,8 @@ bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& saved, c
   const Norms norms = norms_of(saved.k, n, s.p);
   const Norms sizes = same(saved.k, saved.v) ? norms : norms_of(saved.v, n, s.p);
   const Norms grad_sizes = norms_of(saved.d_o, n, s.p);
-  const Window window = window_of(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
-  if (!window.fits || (Of::pairs > 1 && !window.fits_rounded)) return false;
+  const Window window = window_of<Of>(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
+  if (!window.fits) return false;
   const SymmetricPacked at = pack_symmetric<Of>(s, saved, window.shift, room);
   const TwoWays<Of> weights(room);
   const TwoWays<Of> slopes(room);

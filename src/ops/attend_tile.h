@@ -134,7 +134,7 @@ template <class Of> void pack_rows(Rows from, Index rows, Index padding, Index p
   const Index row = row_of<Of>(p);
   for (Index i = 0; i < rows; ++i, to += row) {
     for (Index c = 0; c < row * Of::pairs; c += lanes)
-      Of::put_row(to + c / Of::pairs, load_part(from.at + i * from.stride, c, p) * factor);
+      Of::put_along(to + c / Of::pairs, load_part(from.at + i * from.stride, c, p) * factor);
   }
   for (Index i = 0; i < padding * row; i += lanes) simd::store(to + i, Vec{});
 }
@@ -146,7 +146,7 @@ template <class Of> void pack_terms(Rows from, Index rows, Index padding, Index 
       Vec x[Of::pairs];
       for (Index k = 0; k < Of::pairs; ++k)
         x[k] = i + k < rows ? load_part(from.at + (i + k) * from.stride, c, p) : Vec{};
-      simd::store(to, Of::join_rows(x));
+      Of::put_across(to, x);
     }
   }
 }
