@@ -5,7 +5,7 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_avx2 = table;
+const AttendKernels<float> table_avx2 = table<F32>;
 
 }  // namespace crate::attend
 #endif

@@ -4,6 +4,6 @@
 
 namespace crate::attend {
 
-const AttendKernels<float> table_baseline = table;
+const AttendKernels<float> table_baseline = table<F32>;
 
 }  // namespace crate::attend

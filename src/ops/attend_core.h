@@ -54,6 +54,9 @@ std::size_t attend_scratch(const AttendShape& shape);
 /// The kernels in float for an instruction set that this machine runs.
 const AttendKernels<float>& attend_kernels(Isa isa = cpu_isa());
 
+/// Those whose products read bf16 and sum in f32, or null where this machine has no such products.
+const AttendKernels<float>* attend_kernels_bf16();
+
 /// The definition in plain loops, with the whole pattern in memory: double and std::complex<double>.
 template <class T> const AttendKernels<T>& attend_reference();
 

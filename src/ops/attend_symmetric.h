@@ -61,27 +61,56 @@ template <class F> void for_tiles(Index n, F&& f) {
   return lane < static_cast<std::int32_t>(seen) ? x : Vec{};
 }
 
-/// Scores of a block -> E, added to the sums of its rows (a vector each) and of its columns.
-template <bool edge, bool totals>
-void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
+/// E or the slopes of a tile, as both of their products read it: for sums along a row and for sums across rows. One
+/// copy serves both where a float is one number.
+template <class Of> struct TwoWays {
+  static constexpr Index stride = tile_stride / Of::pairs;  // of `along`; a step of `across` is tile_stride floats
+  float *along, *across;
+
+  explicit TwoWays(Scratch& room) : along(room.take(tile_rows * tile_stride)), across(along) {
+    if constexpr (Of::pairs > 1) across += tile_rows * stride;
+  }
+  /// Rows r .. of as many vectors, from key j.
+  [[gnu::always_inline]] void put(Index r, Index j, const Vec* x) const {
+    Of::put(along + r * stride + j / Of::pairs, stride, across + r / Of::pairs * tile_stride + j, x);
+  }
+};
+
+/// Where the products of a block go: into the tile where E and the slopes may replace them, or into a block of room.
+template <class Of> struct BlockProducts {
+  static constexpr bool in_place = Of::pairs == 1;
+  static constexpr Index stride = in_place ? tile_stride : panel;
+  float* room;
+
+  BlockProducts(const TwoWays<Of>& tile, Scratch& scratch)
+      : room(in_place ? tile.along : scratch.take(group * panel)) {}
+  float* of(const Block& at) const { return in_place ? room + at.r * tile_stride + at.j : room; }
+};
+
+/// Products of a block -> E, there and in the tile, added to the sums of its rows (a vector each) and of its columns.
+template <class Of, bool edge, bool totals>
+void weigh(const Tile& tile, const Block& at, float factor, float shift, float* products, const TwoWays<Of>& e,
+           float* row_totals, float* column_totals) {
   Vec rows[group];
 #pragma GCC unroll 6
   for (Index i = 0; totals && i < group; ++i) rows[i] = simd::load(row_totals + (at.r + i) * lanes);
   for (Index v = 0; v < at.vecs; ++v) {
     const Index j = at.j + v * lanes;
     Vec column = totals ? simd::load(column_totals + j) : Vec{};
+    Vec y[group];
 #pragma GCC unroll 6
     for (Index i = 0; i < group; ++i) {
       const Index r = at.r + i;
-      float* x = e + r * tile_stride + j;
-      Vec y = simd::exp2(simd::load(x) - shift);
+      float* x = products + i * BlockProducts<Of>::stride + v * lanes;
+      y[i] = simd::exp2(Of::times_factor(simd::load(x), factor) - shift);
       if constexpr (edge) {
-        y = up_to_diagonal(y, r < tile.rows ? tile.seen(r) - j : 0, tile.row0 + r - tile.key0 - j);
+        y[i] = up_to_diagonal(y[i], r < tile.rows ? tile.seen(r) - j : 0, tile.row0 + r - tile.key0 - j);
       }
-      simd::store(x, y);
+      if constexpr (!BlockProducts<Of>::in_place && !totals) simd::store(x, y[i]);
+      if (i % Of::pairs == Of::pairs - 1) e.put(r + 1 - Of::pairs, j, y + i + 1 - Of::pairs);
       if constexpr (totals) {
-        rows[i] += y;
-        column += y;
+        rows[i] += y[i];
+        column += y[i];
       }
     }
     if constexpr (totals) simd::store(column_totals + j, column);
@@ -90,11 +119,12 @@ void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_
   for (Index i = 0; totals && i < group; ++i) simd::store(row_totals + (at.r + i) * lanes, rows[i]);
 }
 
-template <bool totals>
-void weigh(const Tile& tile, const Block& at, float shift, float* e, float* row_totals, float* column_totals) {
+template <bool totals, class Of>
+void weigh(const Tile& tile, const Block& at, float factor, float shift, float* products, const TwoWays<Of>& e,
+           float* row_totals, float* column_totals) {
   const bool edge = at.r + group > tile.rows || at.j + at.vecs * lanes > tile.row0 + at.r - tile.key0;
-  edge ? weigh<true, totals>(tile, at, shift, e, row_totals, column_totals)
-       : weigh<false, totals>(tile, at, shift, e, row_totals, column_totals);
+  edge ? weigh<Of, true, totals>(tile, at, factor, shift, products, e, row_totals, column_totals)
+       : weigh<Of, false, totals>(tile, at, factor, shift, products, e, row_totals, column_totals);
 }
 
 /// The least and the largest |row|^2; the largest is NaN when any is.
@@ -125,46 +155,66 @@ struct Window {
   float shift;
 };
 
-inline Window window_of(const AttendShape& s, Norms keys, float largest_product) {
+template <class Of> Window window_of(const AttendShape& s, Norms keys, float largest_product) {
   const float factor = score_factor(s);
   const float top = factor * keys.largest;
   const float bottom = factor * keys.least;
-  const bool fits = top - bottom <= 96.0F && static_cast<float>(s.p) * top <= 0x1p22F && factor >= 0x1p-20F &&
-                    factor <= 0x1p20F && largest_product <= 0x1p50F;
+  const bool fits = top - bottom <= 96.0F && top <= Of::largest_score && static_cast<float>(s.p) * top <= 0x1p22F &&
+                    factor >= 0x1p-20F && factor <= 0x1p20F && largest_product <= 0x1p50F;
   return {fits, 0.5F * (top + bottom)};
 }
 
+/// Rows of a head, packed for the products that read them: for scores, and for sums over rows.
+struct PackedRows {
+  float *rows, *panels, *terms;
+};
+
+template <class Of> PackedRows pack_head(const AttendShape& s, Rows from, Scratch& room) {
+  const Index n = s.n_k;
+  const Index padding = round_up(n, group) - n;
+  PackedRows at{};
+  at.rows = room.take((n + group) * row_of<Of>(s.p));
+  at.panels = room.take(round_up(n, panel) * steps_of<Of>(s.p));
+  pack_rows<Of>(from, n, padding, s.p, 1.0F, at.rows);
+  pack_panels<Of>(at.rows, n, s.p, score_factor(s), at.panels);
+  at.terms = at.rows;
+  if constexpr (Of::pairs > 1) {
+    at.terms = room.take(steps_of<Of>(n + group) * round_up(s.p, lanes));
+    pack_terms<Of>(from, n, padding, s.p, at.terms);
+  }
+  return at;
+}
+
 /// o and lse, or false when the rows' norms are too far apart.
-inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float* lse, Scratch room) {
+template <class Of> bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
+  const Index row = row_of<Of>(s.p);
   const Norms norms = norms_of(k, n, s.p);
   const Norms sizes = same(k, v) ? norms : norms_of(v, n, s.p);
-  const Window window = window_of(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
+  const Window window = window_of<Of>(s, norms, static_cast<float>(n) * __builtin_sqrtf(sizes.largest));
   if (!window.fits) return false;
-  const Index padding = round_up(n, group) - n;
-  float* keys = room.take((n + group) * pp);
-  float* panels = room.take(round_up(n, panel) * s.p);
-  pack_rows(k, n, padding, s.p, 1.0F, keys);
-  pack_panels(keys, n, s.p, score_factor(s), panels);
-  const float* values = keys;
+  const PackedRows keys = pack_head<Of>(s, k, room);
+  const float* values = keys.terms;
   if (!same(k, v)) {
-    float* packed = room.take((n + group) * pp);
-    pack_rows(v, n, padding, s.p, 1.0F, packed);
+    float* packed = room.take(steps_of<Of>(n + group) * pp);
+    pack_terms<Of>(v, n, round_up(n, group) - n, s.p, packed);
     values = packed;
   }
-  float* weights = room.take(tile_rows * tile_stride);
+  const TwoWays<Of> weights(room);
+  const BlockProducts<Of> scores(weights, room);
   float* sums = room.take_zeros((n + group) * pp);
   float* totals = room.take_zeros(round_up(n, panel));
   float* row_totals = room.take(tile_rows * lanes);
+  const auto terms = [&](Index i) { return values + i / Of::pairs * pp; };
   for_tiles(n, [&](const Tile& tile) {
     if (tile.key0 == 0) __builtin_memset(row_totals, 0, tile_rows * lanes * sizeof(float));
     for_blocks(tile, [&](const Block& at) {
-      block_product<false>(tile, at, s.p, keys + tile.row0 * pp, panels, weights);
-      weigh<true>(tile, at, window.shift, weights, row_totals, totals + tile.key0);
+      block_product<Of, false>(tile, at, s.p, keys.rows + tile.row0 * row, keys.panels, scores.of(at), scores.stride);
+      weigh<true>(tile, at, score_factor(s), window.shift, scores.of(at), weights, row_totals, totals + tile.key0);
     });
-    gather(tile, weights, values + tile.key0 * pp, pp, sums + tile.row0 * pp);
-    scatter(tile, weights, values + tile.row0 * pp, pp, sums + tile.key0 * pp);
+    gather<Of>(tile, weights.along, weights.stride, terms(tile.key0), pp, sums + tile.row0 * pp);
+    scatter<Of>(tile, weights.across, terms(tile.row0), pp, sums + tile.key0 * pp);
     if (tile.key0 + tile.keys < tile.row0 + tile.rows) return;
     for (Index r = 0; r < tile.rows; ++r) totals[tile.row0 + r] += simd::sum(simd::load(row_totals + r * lanes));
   });
@@ -179,86 +229,84 @@ inline bool forward_symmetric(const AttendShape& s, Rows k, Rows v, Out o, float
   return true;
 }
 
-/// Slopes of a block from E and the products: E (products - c_i - c_j) ln 2.
-inline void slope(const Block& at, const float* c_row, const float* c_column, const float* e, float* products) {
+/// Slopes of a block from its E and its products: E (products - c_i - c_j) ln 2.
+template <class Of>
+void slope(const Block& at, float factor, const float* c_row, const float* c_column, const float* e,
+           const float* products, const TwoWays<Of>& slopes) {
+  constexpr Index stride = BlockProducts<Of>::stride;
   for (Index v = 0; v < at.vecs; ++v) {
     const Index j = at.j + v * lanes;
     const Vec of_column = simd::load(c_column + j);
+    Vec y[group];
 #pragma GCC unroll 6
     for (Index i = 0; i < group; ++i) {
-      const Index x = (at.r + i) * tile_stride + j;
-      const Vec y = simd::load(products + x) - of_column - c_row[at.r + i];
-      simd::store(products + x, y * (simd::load(e + x) * ln_2));
+      const Index x = i * stride + v * lanes;
+      y[i] = Of::times_factor(simd::load(products + x), factor) - of_column - c_row[at.r + i];
+      y[i] = y[i] * (simd::load(e + x) * ln_2);
+      if (i % Of::pairs == Of::pairs - 1) slopes.put(at.r + i + 1 - Of::pairs, j, y + i + 1 - Of::pairs);
     }
   }
 }
 
-/// Inputs of the backward pass, packed: rows, and panels times the factor of the scores.
+/// Inputs of the backward pass, packed.
 struct SymmetricPacked {
-  float *keys, *key_panels, *values, *value_panels;  // values are the keys where the caller's are
-  float *grads, *grad_panels;                        // d_o_i / total_i
-  float* along;                                      // d_o_i.o_i / total_i, times the factor
+  PackedRows keys, values;  // one where the caller's are
+  PackedRows grads;         // d_o_i / total_i
+  float* along;             // d_o_i.o_i / total_i, times the factor
 };
 
-inline SymmetricPacked pack_symmetric(const AttendShape& s, const AttendSaved<float>& saved, float shift,
-                                      Scratch& room) {
+template <class Of>
+SymmetricPacked pack_symmetric(const AttendShape& s, const AttendSaved<float>& saved, float shift, Scratch& room) {
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
-  const float factor = score_factor(s);
-  const auto pack = [&](Rows from, float*& rows, float*& panels) {
-    rows = room.take((n + group) * pp);
-    panels = room.take(round_up(n, panel) * s.p);
-    pack_rows(from, n, round_up(n, group) - n, s.p, 1.0F, rows);
-  };
   SymmetricPacked at{};
-  pack(saved.k, at.keys, at.key_panels);
-  pack_panels(at.keys, n, s.p, factor, at.key_panels);
-  at.values = at.keys;
-  at.value_panels = at.key_panels;
-  if (!same(saved.k, saved.v)) {
-    pack(saved.v, at.values, at.value_panels);
-    pack_panels(at.values, n, s.p, factor, at.value_panels);
-  }
-  pack(saved.d_o, at.grads, at.grad_panels);
+  at.keys = pack_head<Of>(s, saved.k, room);
+  at.values = same(saved.k, saved.v) ? at.keys : pack_head<Of>(s, saved.v, room);
   at.along = room.take_zeros(round_up(n, panel) + group);
+  float* grads = room.take(n * pp);
   for (Index i = 0; i < n; ++i) {
     const float of_total = simd::exp2(simd::splat(shift - saved.lse[i] * log2_e))[0];
-    scale_row(at.grads + i * pp, pp, of_total);
-    at.along[i] = factor * dot_row(at.grads + i * pp, saved.o.at + i * saved.o.stride, s.p);
+    pack_rows<F32>({saved.d_o.at + i * saved.d_o.stride, 0}, 1, 0, s.p, of_total, grads + i * pp);
+    at.along[i] = score_factor(s) * dot_row(grads + i * pp, saved.o.at + i * saved.o.stride, s.p);
   }
-  pack_panels(at.grads, n, s.p, factor, at.grad_panels);
+  at.grads = pack_head<Of>(s, {grads, pp}, room);
   return at;
 }
 
 /// The gradients, or false when the rows' norms are too far apart. d_q and d_k are one tensor.
-inline bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
-                               Scratch room) {
+template <class Of>
+bool backward_symmetric(const AttendShape& s, const AttendSaved<float>& saved, const AttendGrads<float>& grads,
+                        Scratch room) {
   const Index n = s.n_k;
   const Index pp = round_up(s.p, lanes);
   const Norms norms = norms_of(saved.k, n, s.p);
   const Norms sizes = same(saved.k, saved.v) ? norms : norms_of(saved.v, n, s.p);
   const Norms grad_sizes = norms_of(saved.d_o, n, s.p);
-  const Window window = window_of(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
+  const Window window = window_of<Of>(s, norms, __builtin_sqrtf(sizes.largest) * __builtin_sqrtf(grad_sizes.largest));
   if (!window.fits) return false;
-  const SymmetricPacked at = pack_symmetric(s, saved, window.shift, room);
-  float* weights = room.take(tile_rows * tile_stride);
-  float* slopes = room.take(tile_rows * tile_stride);
+  const SymmetricPacked at = pack_symmetric<Of>(s, saved, window.shift, room);
+  const TwoWays<Of> weights(room);
+  const TwoWays<Of> slopes(room);
+  const BlockProducts<Of> e(weights, room);
+  const BlockProducts<Of> products(slopes, room);
   float* d_k = room.take_zeros((n + group) * pp);
   float* d_v = grads.d_v.at == grads.d_k.at ? d_k : room.take_zeros((n + group) * pp);
+  const float factor = score_factor(s);
   for_tiles(n, [&](const Tile& tile) {
-    const Index row = tile.row0 * pp;
-    const Index column = tile.key0 * pp;
+    const Index first = tile.row0 * row_of<Of>(s.p);
+    const Index row = tile.row0 / Of::pairs * pp;
+    const Index column = tile.key0 / Of::pairs * pp;
     for_blocks(tile, [&](const Block& b) {
-      block_product<false>(tile, b, s.p, at.keys + row, at.key_panels, weights);
-      weigh<false>(tile, b, window.shift, weights, nullptr, nullptr);
-      block_product<false>(tile, b, s.p, at.grads + row, at.value_panels, slopes);
-      block_product<true>(tile, b, s.p, at.values + row, at.grad_panels, slopes);
-      slope(b, at.along + tile.row0, at.along + tile.key0, weights, slopes);
+      block_product<Of, false>(tile, b, s.p, at.keys.rows + first, at.keys.panels, e.of(b), e.stride);
+      weigh<false>(tile, b, factor, window.shift, e.of(b), weights, nullptr, nullptr);
+      block_product<Of, false>(tile, b, s.p, at.grads.rows + first, at.values.panels, products.of(b), e.stride);
+      block_product<Of, true>(tile, b, s.p, at.values.rows + first, at.grads.panels, products.of(b), e.stride);
+      slope(b, factor, at.along + tile.row0, at.along + tile.key0, e.of(b), products.of(b), slopes);
     });
-    gather(tile, slopes, at.keys + column, pp, d_k + row);
-    scatter(tile, slopes, at.keys + row, pp, d_k + column);
-    gather(tile, weights, at.grads + column, pp, d_v + row);
-    scatter(tile, weights, at.grads + row, pp, d_v + column);
+    gather<Of>(tile, slopes.along, slopes.stride, at.keys.terms + column, pp, d_k + tile.row0 * pp);
+    scatter<Of>(tile, slopes.across, at.keys.terms + row, pp, d_k + tile.key0 * pp);
+    gather<Of>(tile, weights.along, weights.stride, at.grads.terms + column, pp, d_v + tile.row0 * pp);
+    scatter<Of>(tile, weights.across, at.grads.terms + row, pp, d_v + tile.key0 * pp);
   });
   unpack_rows(d_k, n, s.p, grads.d_k, grads.add_k);
   if (d_v != d_k) unpack_rows(d_v, n, s.p, grads.d_v, grads.add_v);

@@ -17,6 +17,7 @@ extern const AttendKernels<float> table_baseline;
 #if defined(__x86_64__)
 extern const AttendKernels<float> table_avx2;
 extern const AttendKernels<float> table_avx512;
+extern const AttendKernels<float> table_bf16;
 #endif
 
 }  // namespace crate::attend

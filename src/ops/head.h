@@ -69,10 +69,12 @@ void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& 
                           HeadRows<T> d_o, HeadOut<T> d_v, bool add, T* pattern, T* scratch);
 
 /// The kernels for a scalar: float for this machine, double and complex by definition. An exact device takes the same
-/// ones on every machine.
+/// ones on every machine; one with narrow products those that read bf16, where the machine has them.
 template <class T> const AttendKernels<T>& kernels_for(const Device& device) {
   if constexpr (std::is_same_v<T, float>) {
-    return device.exact() ? attend_kernels(Isa::avx2) : attend_kernels();
+    if (device.exact()) return attend_kernels(Isa::avx2);
+    const AttendKernels<float>* narrow = device.products() == Products::f32 ? nullptr : attend_kernels_bf16();
+    return narrow != nullptr ? *narrow : attend_kernels();
   } else {
     return attend_reference<T>();
   }

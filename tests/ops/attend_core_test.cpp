@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <string>
@@ -115,10 +117,29 @@ void expect_guards(const std::vector<float>& x, long p, long stride) {
   }
 }
 
+/// Numbers that bf16 holds: a float whose lower half is 0.
+Rows to_bf16(Rows x) {
+  for (double& e : x) e = std::bit_cast<float>(std::bit_cast<std::uint32_t>(static_cast<float>(e)) & 0xFFFF0000U);
+  return x;
+}
+
 /// Which of the rows are one tensor (queries and keys only where there are as many).
 enum class Shared { nothing, scores, all };
 
-void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared shared, double scale) {
+const std::vector<Sizes> all_sizes = {
+    {1, 1, 1, true},     {1, 1, 64, false},    {2, 2, 5, true},      {3, 3, 16, true},     {7, 7, 17, true},
+    {13, 13, 64, false}, {97, 97, 31, true},   {96, 96, 48, false},  {100, 100, 80, true}, {257, 257, 64, true},
+    {61, 61, 128, true}, {390, 390, 32, true}, {401, 401, 3, false}, {1, 37, 64, true},    {2, 450, 20, true},
+    {5, 83, 64, true},   {3, 400, 65, false},  {9, 4, 8, false},     {110, 500, 24, true}, {385, 385, 150, true},
+};
+
+/// How near the definition kernels come: scores, lse and pattern; o; gradients.
+struct Tolerances {
+  double scores, o, gradients;
+};
+
+void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared shared, double scale,
+           const Tolerances& within = {tolerance, tolerance, tolerance}, bool rounded = false) {
   const auto [n_q, n_k, p, causal] = sizes;
   SCOPED_TRACE("n_q " + std::to_string(n_q) + " n_k " + std::to_string(n_k) + " p " + std::to_string(p) +
                (causal ? " causal" : "") + " shared " + std::to_string(static_cast<int>(shared)));
@@ -127,6 +148,9 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared share
   Head x{draw(random, n_q, p), draw(random, n_k, p), draw(random, n_k, p), draw(random, n_q, p)};
   const bool one_v = shared == Shared::all;
   const bool one_q = shared != Shared::nothing && n_q == n_k;
+  if (rounded) {
+    for (Rows* rows : {&x.q, &x.k, &x.v, &x.d_o}) *rows = to_bf16(*rows);
+  }
   if (one_v) x.v = x.k;
   if (one_q) x.q = x.k;
   const Expected want = expect(shape, x);
@@ -145,11 +169,11 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared share
   std::vector<float> lse(n_q);
   std::vector<float> pattern(n_q * n_k);
   kernels.forward(shape, queries, keys, values, {o.data(), stride}, lse.data(), scratch.data());
-  EXPECT_LT(distance(o, stride, want.o, p), tolerance);
-  EXPECT_LT(distance(lse, 1, want.lse, 1), tolerance);
+  EXPECT_LT(distance(o, stride, want.o, p), within.o);
+  EXPECT_LT(distance(lse, 1, want.lse, 1), within.scores);
   expect_guards(o, p, stride);
   kernels.pattern(shape, queries, keys, lse.data(), pattern.data(), scratch.data());
-  EXPECT_LT(distance(pattern, n_k, want.pattern, n_k), tolerance);
+  EXPECT_LT(distance(pattern, n_k, want.pattern, n_k), within.scores);
 
   const AttendSaved<float> saved{queries, keys, values, {o.data(), stride}, {d_o.data(), stride}, lse.data()};
   for (const bool add : {false, true}) {
@@ -174,12 +198,12 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared share
     kernels.backward(shape, saved, grads, scratch.data());
     const double least =
         norm(want.d_v);  // with one key the other gradients are exactly 0, computed as small differences
-    EXPECT_LT(distance(d_k, stride, want_k, p, least), tolerance);
+    EXPECT_LT(distance(d_k, stride, want_k, p, least), within.gradients);
     if (!one_q) {
-      EXPECT_LT(distance(d_q, stride, want_q, p, least), tolerance);
+      EXPECT_LT(distance(d_q, stride, want_q, p, least), within.gradients);
     }
     if (!one_q || !one_v) {
-      EXPECT_LT(distance(d_v, stride, want_v, p), tolerance);
+      EXPECT_LT(distance(d_v, stride, want_v, p), within.gradients);
     }
     expect_guards(d_k, p, stride);
     expect_guards(d_q, p, stride);
@@ -189,13 +213,7 @@ void check(const AttendKernels<float>& kernels, const Sizes& sizes, Shared share
 }
 
 TEST_P(AttendCore, MatchesTheDefinition) {
-  const std::vector<Sizes> all = {
-      {1, 1, 1, true},     {1, 1, 64, false},    {2, 2, 5, true},      {3, 3, 16, true},     {7, 7, 17, true},
-      {13, 13, 64, false}, {97, 97, 31, true},   {96, 96, 48, false},  {100, 100, 80, true}, {257, 257, 64, true},
-      {61, 61, 128, true}, {390, 390, 32, true}, {401, 401, 3, false}, {1, 37, 64, true},    {2, 450, 20, true},
-      {5, 83, 64, true},   {3, 400, 65, false},  {9, 4, 8, false},     {110, 500, 24, true}, {385, 385, 150, true},
-  };
-  for (const Sizes& sizes : all) {
+  for (const Sizes& sizes : all_sizes) {
     for (const Shared shared : {Shared::nothing, Shared::scores, Shared::all})
       check(kernels(), sizes, shared, 1.0 / std::sqrt(static_cast<double>(sizes.p)));
   }
@@ -360,6 +378,72 @@ TEST_P(AttendSymmetric, NanIsNotHidden) {
   Head x = head_of(climbing(10.0, 10.0));
   x.k[37 * p + 3] = std::numeric_limits<double>::quiet_NaN();
   for (const float o : attend(x, 1.0, false).o) ASSERT_TRUE(std::isnan(o));
+}
+
+/// Kernels whose products read bf16. Inputs are rounded beforehand: then scores are as exact as in f32, and so are lse
+/// and pattern; in the other products the weights, 2^-9 each, and the gradients of the scores are rounded too.
+class AttendBf16 : public ::testing::Test {
+ protected:
+  static constexpr Tolerances within{tolerance, 4e-3, 8e-3};
+
+  void SetUp() override {
+    if (attend_kernels_bf16() == nullptr) GTEST_SKIP() << "this machine has no bf16 products";
+  }
+
+  struct Results {
+    std::vector<float> o, lse;
+  };
+  /// Bidirectional, with the keys as queries or a copy of them: the symmetric and the general form.
+  static Results attend(const std::vector<float>& w, long p, bool copy) {
+    const long n = static_cast<long>(w.size()) / p;
+    const AttendShape shape{n, n, p, 1.0, false, 0};
+    const std::vector<float> q = w;
+    Results r{std::vector<float>(w.size()), std::vector<float>(n)};
+    std::vector<float> scratch(attend_scratch(shape));
+    attend_kernels_bf16()->forward(shape, {copy ? q.data() : w.data(), p}, {w.data(), p}, {w.data(), p},
+                                   {r.o.data(), p}, r.lse.data(), scratch.data());
+    return r;
+  }
+};
+
+TEST_F(AttendBf16, MatchesTheDefinition) {
+  for (const Sizes& sizes : all_sizes) {
+    for (const Shared shared : {Shared::nothing, Shared::scores, Shared::all})
+      check(*attend_kernels_bf16(), sizes, shared, 1.0 / std::sqrt(static_cast<double>(sizes.p)), within, true);
+  }
+  for (const bool causal : {false, true}) {
+    check(*attend_kernels_bf16(), {41, 41, 12, causal}, Shared::all, -0.3, within, true);
+    check(*attend_kernels_bf16(), {41, 41, 12, causal}, Shared::all, 0.0, within, true);
+  }
+  check(*attend_kernels_bf16(), {12, 5, 8, true}, Shared::nothing, 0.3, within, true);
+}
+
+TEST_F(AttendBf16, FormsAgreeAndTheGuardHolds) {
+  std::mt19937 random(5);
+  const long n = 131;
+  const long p = 13;
+  const std::vector<float> drawn = spread(draw(random, n, p), p, p);
+  for (const double score : {10.0, 250.0, 260.0, 1e4}) {  // of every token with itself, in base 2; 256 is the bound
+    std::vector<float> w = drawn;
+    for (long i = 0; i < n; ++i) {
+      double squares = 0;
+      for (long c = 0; c < p; ++c) squares += static_cast<double>(w[i * p + c]) * w[i * p + c];
+      for (long c = 0; c < p; ++c) w[i * p + c] *= static_cast<float>(std::sqrt(score * std::log(2.0) / squares));
+    }
+    const Results one = attend(w, p, false);
+    const Results general = attend(w, p, true);
+    EXPECT_EQ(one.o == general.o && one.lse == general.lse, score > 256.0);
+    for (long i = 0; i < n; ++i) EXPECT_NEAR(one.lse[i], general.lse[i], 1e-5F * std::abs(general.lse[i]));
+    EXPECT_LT(distance(one.o, p, Rows(general.o.begin(), general.o.end()), p), 8e-3);
+  }
+}
+
+TEST_F(AttendBf16, NanIsNotHidden) {
+  std::vector<float> w(40 * 4, 0.5F);
+  w[10 * 4] = std::numeric_limits<float>::quiet_NaN();
+  for (const bool copy : {false, true}) {
+    for (const float o : attend(w, 4, copy).o) ASSERT_TRUE(std::isnan(o));
+  }
 }
 
 const auto isas = ::testing::Values(Isa::baseline, Isa::avx2, Isa::avx512);
