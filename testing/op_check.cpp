@@ -213,6 +213,17 @@ void run_twice(Bed& bed, double tolerance, const char* where, CheckResult& r) {
   }
 }
 
+void compare_values(const OpCase& c, const DeviceOptions& options, double tolerance, CheckResult& r) {
+  Bed ref(c, {.kind = DeviceKind::ref, .guard = true}), cpu(c, options);
+  const auto expected = ref.values(), came = cpu.values();
+  require(expected.size() == came.size(), "[{}] ref and cpu give {} and {} numbers", c.op, expected.size(),
+          came.size());
+  const Norms e = compare(
+      static_cast<int64_t>(came.size()), [&](int64_t i) { return came[static_cast<std::size_t>(i)]; },
+      [&](int64_t i) { return expected[static_cast<std::size_t>(i)]; });
+  note(r, e.relative() <= tolerance, fmt::format("cpu against ref {:.1e}", e.relative()));
+}
+
 double now_ms() {
   using namespace std::chrono;
   return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
@@ -226,15 +237,8 @@ double median(std::vector<double> v) {
 }  // namespace
 
 CheckResult check_values(const OpCase& c) {
-  Bed ref(c, {.kind = DeviceKind::ref, .guard = true}), cpu(c, {.kind = DeviceKind::cpu, .guard = true});
-  const auto expected = ref.values(), came = cpu.values();
   CheckResult r;
-  require(expected.size() == came.size(), "[{}] ref and cpu give {} and {} numbers", c.op, expected.size(),
-          came.size());
-  const Norms e = compare(
-      static_cast<int64_t>(came.size()), [&](int64_t i) { return came[static_cast<std::size_t>(i)]; },
-      [&](int64_t i) { return expected[static_cast<std::size_t>(i)]; });
-  note(r, e.relative() <= c.tolerance, fmt::format("cpu against ref {:.1e}", e.relative()));
+  compare_values(c, DeviceOptions{.guard = true}, c.tolerance, r);
   return r;
 }
 
@@ -255,6 +259,26 @@ CheckResult check_gradients(const OpCase& c) {
     const bool ok = e.error <= c.tolerance * std::max(e.size, 0.01 * largest);
     note(r, ok, fmt::format("d_{} cpu against ref {:.1e}", p.name, e.relative()));
   }
+  return r;
+}
+
+CheckResult check_bf16(const OpCase& c) {
+  const DeviceOptions options{.products = Products::bf16, .guard = true};
+  CheckResult r;
+  compare_values(c, options, c.bf16_tolerance, r);
+  Bed ref(c, {.kind = DeviceKind::ref, .guard = true}), cpu(c, options);
+  ref.backward();
+  cpu.backward();
+  double error = 0, size = 0;  // of all gradients as one: that of a factor alone may be a small sum of large terms
+  for (std::size_t k = 0; k < c.inputs.size(); ++k) {
+    const Param &p = ref.params()[k], &q = cpu.params()[k];
+    if (!p.grad) continue;
+    const Norms e = compare(
+        p.grad.numel(), [&](int64_t i) { return get(q.grad, i); }, [&](int64_t i) { return get(p.grad, i); });
+    error = std::hypot(error, e.error);
+    size = std::hypot(size, e.size);
+  }
+  note(r, error <= c.bf16_tolerance * size, fmt::format("gradient cpu against ref {:.1e}", error / size));
   return r;
 }
 

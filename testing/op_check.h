@@ -6,8 +6,9 @@
 //   frozen     the frozen rule (run/run.h) against the complex step of a forward whose patterns, scales and gates are
 //   held;
 //              and it is complete: cotangent . y = sum of gradient . input + what the constants leave
-//   twice      the backward runs into memory filled with NaN (set), then again (add): the sum must have doubled
-//   fences     every block of memory is guarded: a kernel that writes outside fails
+//   bf16       cpu with bf16 products (f32 else) against ref, values and gradients, for operators with products of
+//   their own twice      the backward runs into memory filled with NaN (set), then again (add): the sum must have
+//   doubled fences     every block of memory is guarded: a kernel that writes outside fails
 #pragma once
 #include <functional>
 #include <memory>
@@ -35,8 +36,9 @@ struct OpCase {
   std::vector<OpInput> inputs;
   /// Applies the operator to the inputs in the order given.
   std::function<Tensor(Run&, std::span<const Tensor>)> build;
-  double tolerance = 2e-5;      // of cpu against ref, relative norm a tensor; see docs/numerics.md
-  bool is_loss = false;         // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
+  double tolerance = 2e-5;    // of cpu against ref, relative norm a tensor; see docs/numerics.md
+  double bf16_tolerance = 0;  // of cpu with bf16 products against ref, where they change what the operator does itself
+  bool is_loss = false;       // the output is a scalar whose gradient is 1 (a loss computes its gradient forwards)
   bool has_frozen_rule = true;  // false: never between an input and what is explained, as losses and objectives
   bool bench_only = false;      // a shape for timing, too large for the reference
 };
@@ -52,6 +54,7 @@ struct CheckResult {
 CheckResult check_values(const OpCase& c);
 CheckResult check_gradients(const OpCase& c);
 CheckResult check_frozen(const OpCase& c);
+CheckResult check_bf16(const OpCase& c);
 
 /// Does the operator run there? False when the device or its kernels are not in this build.
 bool runs_on(const OpCase& c, DeviceKind kind);

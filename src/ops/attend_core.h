@@ -54,7 +54,8 @@ std::size_t attend_scratch(const AttendShape& shape);
 /// The kernels in float for an instruction set that this machine runs.
 const AttendKernels<float>& attend_kernels(Isa isa = cpu_isa());
 
-/// Those whose products read bf16 and sum in f32, or null where this machine has no such products.
+/// Those whose products read bf16 and sum in f32 (but for at most two queries, whose products nobody repeats), or null
+/// where this machine has no such products.
 const AttendKernels<float>* attend_kernels_bf16();
 
 /// The definition in plain loops, with the whole pattern in memory: double and std::complex<double>.

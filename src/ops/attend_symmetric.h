@@ -18,7 +18,9 @@
 // t_i >= E_ii >= 2^-49. Nothing overflows: sums stay below n 2^49 max|v|, products f g_i.v_j below 2^119, and
 // E_ij |g_i| <= |d_o_i|. Nothing that counts is lost: 2^x is 0 below 2^-126, which is 2^-77 of t_i; a product that is
 // no normal number any more loses 2^-149, which division by t_i or the factor E_ij makes at most 2^-100 (f g_i: 2^-80
-// |v_j| of dS). Every other E_ij has the relative error of 2^x at |s_ij - shift| <= 2 T, where the general form has
+// |v_j| of dS). With bf16 products the bounds are those of the rounded rows, whose norms are off by 2^-7: T <= 256
+// keeps T and B within 2, and what is lost of a product is 2^-126, as the instruction takes such numbers for 0.
+// Every other E_ij has the relative error of 2^x at |s_ij - shift| <= 2 T, where the general form has
 // that of |s_ij - max_j s_ij| <= 2 T. NaN and infinities fail the comparisons. A head that fails takes the general
 // form.
 //

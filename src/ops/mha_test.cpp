@@ -14,6 +14,7 @@ OpCase make_case(const char* name, Shape qkv, int64_t heads, bool causal, bool n
     return mha(run, in[0],
                {.heads = heads, .causal = causal, .temperature = norm ? in[1] : Tensor{}, .rotary = rotary});
   };
+  c.bf16_tolerance = 1e-2;
   c.bench_only = bench;
   return c;
 }

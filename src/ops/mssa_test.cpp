@@ -32,6 +32,7 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
   c.inputs[2].grad = on.shift;
   c.inputs[3].grad = on.direction;
   c.tolerance = on.exclusive ? 1e-4 : 2e-5;
+  c.bf16_tolerance = on.exclusive ? 6e-2 : 1e-2;
   c.bench_only = bench;
   return c;
 }
@@ -42,6 +43,8 @@ OpCase spread_case(const char* name, double size, double tolerance) {
   OpCase c = make_case(name, {1, 110, 48}, 2, {.causal = false});
   c.inputs[0].scale = size;
   c.tolerance = tolerance;
+  // Rounded by 2^-9 each, scores that reach 300 say little of their small differences, which gradients are.
+  c.bf16_tolerance = size < 2 ? 1e-2 : size < 4 ? 4e-2 : 0;
   return c;
 }
 
