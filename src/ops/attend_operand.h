@@ -9,8 +9,8 @@
 //                          n = 50      197         512         1024
 //   forward   symmetric    1.16-1.23   1.50-1.57   1.5-1.8     1.65-1.8
 //             general      1.19-1.24   1.48-1.56   1.5-1.8     1.65-1.8
-//             causal       1.11-1.17   1.38-1.50   1.5-1.6     1.45-1.6
-//   backward  symmetric    1.25-1.36   1.56-1.67   1.6-1.85    1.7-1.8
+//             causal       1.11-1.17   1.38-1.50   1.24-1.6    1.45-1.6
+//   backward  symmetric    1.25-1.36   1.56-1.67   1.35-1.9    1.7-1.8
 //             general      1.33-1.43   1.54-1.65   1.4-1.8     1.65-1.75
 //             causal       1.20-1.30   1.44-1.57   1.5-1.8     1.65-1.7
 // Products alone would give 2; 2^x, packing and the sums of c that go through memory stay.
