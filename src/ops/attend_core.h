@@ -7,7 +7,7 @@
 #pragma once
 #include <cstddef>
 
-#include "ops/isa.h"
+#include "tensor/isa.h"
 #include "ops/score_rows.h"
 
 namespace crate {

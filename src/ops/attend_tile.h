@@ -1,4 +1,4 @@
-// attend_tile: the parts of the attention kernels, compiled once per instruction set (see ops/simd.h).
+// attend_tile: the parts of the attention kernels, compiled once per instruction set (see tensor/simd.h).
 // Letters: p width of a head, pp = p rounded up to whole vectors. Packed rows lie pp apart, zero beyond p. Packed
 // panels hold keys transposed, `panel` keys side by side: panel c is p rows of `panel` floats, zero beyond the last
 // key.
@@ -7,7 +7,7 @@
 
 #include "ops/attend_core.h"
 #include "ops/attend_table.h"
-#include "ops/simd.h"
+#include "tensor/simd.h"
 
 namespace crate::attend {
 namespace {
