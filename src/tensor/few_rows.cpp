@@ -156,8 +156,13 @@ struct Finish {
 };
 
 Finish finish_of(const Gemm& g, const GemmShape& s) {
-  return {static_cast<float>(g.alpha), g.bias ? g.bias.as<float>() : nullptr, g.plus ? g.plus.as<float>() : nullptr,
-          g.c.as<float>(), s.n, g.add, g.relu};
+  return {static_cast<float>(g.alpha),
+          g.bias ? g.bias.as<float>() : nullptr,
+          g.plus ? g.plus.as<float>() : nullptr,
+          g.c.as<float>(),
+          s.n,
+          g.add,
+          g.relu};
 }
 
 // Columns from, from + 1, ... of row i of c, from as many sums.
@@ -168,8 +173,7 @@ CRATE_CLONES void finish_row(const Finish& f, const float* sums, int64_t i, int6
   const bool add = f.add, relu = f.relu;
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) {
-    const float value =
-        alpha * sums[j] + (add ? c[j] : 0.0F) + (bias ? bias[j] : 0.0F) + (plus ? plus[j] : 0.0F);
+    const float value = alpha * sums[j] + (add ? c[j] : 0.0F) + (bias ? bias[j] : 0.0F) + (plus ? plus[j] : 0.0F);
     c[j] = relu && value <= 0 ? 0.0F : value;
   }
 }
@@ -255,6 +259,11 @@ int64_t add_atoms(const Tensor& a, const GemmShape& s, const Weight<W>& w, int64
   return read * row_bytes;
 }
 
+CRATE_CLONES void add_sums(const float* from, float* to, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] += from[j];
+}
+
 // Atoms go in groups whose number depends on the size of W alone, each with sums of its own, added up in their order.
 template <class W>
 void atoms(Device& device, const Finish& f, const Gemm& g, const GemmShape& s, const Weight<W>& w,
@@ -268,10 +277,7 @@ void atoms(Device& device, const Finish& f, const Gemm& g, const GemmShape& s, c
     for (int64_t i = lo; i < hi; ++i)
       bytes_read += add_atoms(g.a, s, w, i * s.k / groups, (i + 1) * s.k / groups, sums + i * s.m * s.n);
   });
-  for (int64_t i = 1; i < groups; ++i) {
-    const float* more = sums + i * s.m * s.n;
-    for (int64_t j = 0; j < s.m * s.n; ++j) sums[j] += more[j];
-  }
+  for (int64_t i = 1; i < groups; ++i) add_sums(sums + i * s.m * s.n, sums, s.m * s.n);
   for (int64_t i = 0; i < s.m; ++i) finish_row(f, sums + i * s.n, i, 0, s.n);
 }
 
@@ -286,9 +292,7 @@ template <class W> void product(Device& device, FewRowsPacks& packs, const Gemm&
 
 }  // namespace
 
-bool has_few_rows(const Gemm& g, const GemmShape& s) {
-  return g.b_is_weight && !g.trans_a && s.m <= few::most_rows;
-}
+bool has_few_rows(const Gemm& g, const GemmShape& s) { return g.b_is_weight && !g.trans_a && s.m <= few::most_rows; }
 
 void gemm_few_rows(Device& device, FewRowsPacks& packs, const Gemm& g, const GemmShape& s, Products products) {
   switch (products) {

@@ -9,7 +9,8 @@
 // Both read W by its rows, so one copy in bf16 or int8 serves both; f32 is read where it lies. In the terms of Products
 // (device.h):
 //   bf16: W and x rounded to bf16, summed in f32.
-//   int8: a row of W is whole numbers in -127 .. 127 times a scale of its own. In x W' a row of x is whole numbers of up
+//   int8: a row of W is whole numbers in -127 .. 127 times a scale of its own. In x W' a row of x is whole numbers of
+//   up
 //         to 16 bits times a scale, chosen so that 32 bits hold every sum: the same bits on every machine. In x W the
 //         factors stay f32.
 // A row of y depends neither on the number of threads nor on the rows beside it.

@@ -32,8 +32,14 @@ struct Case {
   int64_t m, n, k;
   std::vector<float> x, w, bias, plus, c;
   Case(int64_t m, int64_t n, int64_t k)
-      : m(m), n(n), k(k), x(random_numbers(m * k, 1)), w(random_numbers(n * k, 2)), bias(random_numbers(n, 3)),
-        plus(random_numbers(m * n, 4)), c(random_numbers(m * n, 5)) {}
+      : m(m),
+        n(n),
+        k(k),
+        x(random_numbers(m * k, 1)),
+        w(random_numbers(n * k, 2)),
+        bias(random_numbers(n, 3)),
+        plus(random_numbers(m * n, 4)),
+        c(random_numbers(m * n, 5)) {}
   Gemm gemm(bool dots) {
     return {.a = matrix(x, m, k),
             .b = dots ? matrix(w, n, k) : matrix(w, k, n),
@@ -129,12 +135,22 @@ INSTANTIATE_TEST_SUITE_P(All, FewRowsIn,
                          testing::Combine(testing::Values(Products::f32, Products::bf16, Products::int8),
                                           testing::Bool()));
 
+TEST(FewRowsKernels, NanIsNotHidden) {
+  Device device;
+  Case one(1, 64, 256);
+  one.x.assign(256, 0);
+  one.x[5] = NAN;
+  gemm(device, one.gemm(false));
+  EXPECT_TRUE(std::isnan(one.c[0]));
+}
+
 TEST(FewRowsKernels, WholeNumbersAddUpToTheSameOnEveryInstructionSet) {
   for (const int64_t k : {5, 64, 777}) {
     std::vector<int16_t> x(static_cast<std::size_t>(8 * k));
     std::vector<int8_t> w(static_cast<std::size_t>(64 * k));
     const Rng rng(3, Stream::test);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<int16_t>(static_cast<int>(rng.below(40000, 0, i)) - 20000);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      x[i] = static_cast<int16_t>(static_cast<int>(rng.below(40000, 0, i)) - 20000);
     for (std::size_t i = 0; i < w.size(); ++i) w[i] = static_cast<int8_t>(static_cast<int>(rng.below(255, 1, i)) - 127);
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
       if (isa > cpu_isa()) continue;
