@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "tensor/few_rows_table.h"
 #include "tensor/packed.h"
+#include "tensor/round.h"
 #include "tensor/vector.h"
 
 namespace crate {
@@ -49,17 +50,10 @@ template <class W> struct Weight {
 
 // ---- packed copies ----
 
-uint16_t to_bf16(float x) {
+// The nearest bf16, as a float.
+[[gnu::always_inline]] inline float through_bf16(float x) {
   const auto bits = std::bit_cast<uint32_t>(x);
-  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-CRATE_CLONES void pack_bf16(const float* from, Bf16* to, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const auto bits = std::bit_cast<uint32_t>(from[i]);
-    to[i].bits = static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-  }
+  return std::bit_cast<float>((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000);
 }
 
 CRATE_CLONES float largest_size(const float* x, int64_t n) {
@@ -67,25 +61,20 @@ CRATE_CLONES float largest_size(const float* x, int64_t n) {
 }
 
 // x * inverse to the nearest whole number; adding 1.5 * 2^23 leaves it in the low bits.
-template <class Q> [[gnu::always_inline]] inline void quantise(const float* x, float inverse, Q* to, int64_t n) {
+CRATE_CLONES void to_shorts(const float* x, float inverse, int16_t* to, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i)
-    to[i] = static_cast<Q>(std::bit_cast<int32_t>(x[i] * inverse + 12582912.0F) - std::bit_cast<int32_t>(12582912.0F));
+    to[i] = static_cast<int16_t>(std::bit_cast<int32_t>(x[i] * inverse + 12582912.0F) -
+                                 std::bit_cast<int32_t>(12582912.0F));
 }
-CRATE_CLONES void to_bytes(const float* x, float inverse, int8_t* to, int64_t n) { quantise(x, inverse, to, n); }
-CRATE_CLONES void to_shorts(const float* x, float inverse, int16_t* to, int64_t n) { quantise(x, inverse, to, n); }
 
 void pack(const float* from, Bf16* to, float*, int64_t rows, int64_t cols) {
-  parallel_for(rows * cols, 1 << 15, [=](int64_t lo, int64_t hi) { pack_bf16(from + lo, to + lo, hi - lo); });
+  parallel_for(rows * cols, 1 << 15, [=](int64_t lo, int64_t hi) { round_bf16(from + lo, &to[lo].bits, hi - lo); });
 }
 
 void pack(const float* from, int8_t* to, float* scales, int64_t rows, int64_t cols) {
-  parallel_for(rows, std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, cols)), [=](int64_t lo, int64_t hi) {
-    for (int64_t i = lo; i < hi; ++i) {
-      scales[i] = largest_size(from + i * cols, cols) / 127;
-      to_bytes(from + i * cols, scales[i] > 0 ? 1 / scales[i] : 0, to + i * cols, cols);
-    }
-  });
+  parallel_for(rows, std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, cols)),
+               [=](int64_t lo, int64_t hi) { round_int8(from, to, scales, cols, lo, hi); });
 }
 
 template <class W> Weight<W> weight_of(Device& device, FewRowsPacks& packs, const Tensor& b) {
@@ -117,13 +106,16 @@ template <class W> struct Left {
 
 Left<float> left_of(Device&, const Tensor& a, float) { return {{}, a.as<float>(), {}}; }
 
+CRATE_CLONES void round_there(const float* from, float* to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) to[i] = through_bf16(from[i]);
+}
+
 Left<Bf16> left_of(Device& device, const Tensor& a, Bf16) {
   Left<Bf16> x;
   x.own.emplace(device.pool(), a.bytes());
-  float* to = x.own->as<float>();
-  for (int64_t i = 0; i < a.numel(); ++i)
-    to[i] = std::bit_cast<float>(static_cast<uint32_t>(to_bf16(a.as<float>()[i])) << 16);
-  x.at = to;
+  round_there(a.as<float>(), x.own->as<float>(), a.numel());
+  x.at = x.own->as<float>();
   return x;
 }
 
@@ -215,25 +207,19 @@ struct Named {
   int64_t count = 0;
 
   template <class W> void take(const float* x, const float* scales, int64_t first, int64_t size) {
-    count = 0;
-    for (int64_t t = 0; t < size; ++t) {
-      at[count] = static_cast<int32_t>(first + t);
-      if constexpr (std::is_same_v<W, float>)
-        factor[count] = x[t];
-      else if constexpr (std::is_same_v<W, Bf16>)
-        factor[count] = std::bit_cast<float>(static_cast<uint32_t>(to_bf16(x[t])) << 16);
-      else
-        factor[count] = x[t] * scales[first + t];
-      count += x[t] != 0 ? 1 : 0;
+    count = few::table_of(cpu_isa()).name(x, size, static_cast<int32_t>(first), at, factor);
+    for (int64_t t = 0; t < count; ++t) {
+      if constexpr (std::is_same_v<W, Bf16>) factor[t] = through_bf16(factor[t]);
+      if constexpr (std::is_same_v<W, int8_t>) factor[t] *= scales[at[t]];
     }
   }
 };
 
-int64_t named_by_any(const Tensor& a, int64_t lo, int64_t hi) {
+int64_t named_by_any(const float* x, const GemmShape& s, int64_t lo, int64_t hi) {
   int64_t count = 0;
   for (int64_t t = lo; t < hi; ++t) {
     bool any = false;
-    for (int64_t i = 0; i < a.rows(); ++i) any = any || a.as<float>()[i * a.cols() + t] != 0;
+    for (int64_t i = 0; i < s.m; ++i) any = any || x[i * s.k + t] != 0;
     count += any ? 1 : 0;
   }
   return count;
@@ -241,7 +227,7 @@ int64_t named_by_any(const Tensor& a, int64_t lo, int64_t hi) {
 
 // The atoms lo .. hi into sums (m, n). Where several rows name an atom, all but the first find it in a cache.
 template <class W>
-int64_t add_atoms(const Tensor& a, const GemmShape& s, const Weight<W>& w, int64_t lo, int64_t hi, float* sums) {
+int64_t add_atoms(const float* x, const GemmShape& s, const Weight<W>& w, int64_t lo, int64_t hi, float* sums) {
   constexpr int64_t cached = int64_t{256} << 10;
   const int64_t row_bytes = std::max<int64_t>(1, s.n * static_cast<int64_t>(sizeof(W)));
   const int64_t block = s.m == 1 ? Named::most : std::clamp<int64_t>(cached / row_bytes, 4, Named::most);
@@ -251,10 +237,10 @@ int64_t add_atoms(const Tensor& a, const GemmShape& s, const Weight<W>& w, int64
   for (int64_t t = lo; t < hi; t += block) {
     const int64_t size = std::min(block, hi - t);
     for (int64_t i = 0; i < s.m; ++i) {
-      named.take<W>(a.as<float>() + i * s.k + t, w.scales, t, size);
+      named.take<W>(x + i * s.k + t, w.scales, t, size);
       kernels_of<W>().add_rows(named.at, named.factor, named.count, w.rows, s.n, sums + i * s.n);
     }
-    read += s.m == 1 ? named.count : named_by_any(a, t, t + size);
+    read += s.m == 1 ? named.count : named_by_any(x, s, t, t + size);
   }
   return read * row_bytes;
 }
@@ -273,9 +259,10 @@ void atoms(Device& device, const Finish& f, const Gemm& g, const GemmShape& s, c
   const auto groups = static_cast<int64_t>(std::bit_floor(std::clamp<uint64_t>(size >> 19, 1, most_groups)));
   const Scratch own(device.pool(), static_cast<std::size_t>(groups * s.m * s.n) * sizeof(float));
   float* sums = own.as<float>();
+  const float* x = g.a.as<float>();
   parallel_for(groups, 1, [&](int64_t lo, int64_t hi) {
     for (int64_t i = lo; i < hi; ++i)
-      bytes_read += add_atoms(g.a, s, w, i * s.k / groups, (i + 1) * s.k / groups, sums + i * s.m * s.n);
+      bytes_read += add_atoms(x, s, w, i * s.k / groups, (i + 1) * s.k / groups, sums + i * s.m * s.n);
   });
   for (int64_t i = 1; i < groups; ++i) add_sums(sums + i * s.m * s.n, sums, s.m * s.n);
   for (int64_t i = 0; i < s.m; ++i) finish_row(f, sums + i * s.n, i, 0, s.n);

@@ -122,18 +122,20 @@ template <> struct Dot<std::int8_t> {
   [[gnu::always_inline]] static std::int32_t total(IntVec sum) { return few::sum(sum); }
 };
 
-/// Row by row zeros behind the first `count` < step numbers.
-template <class W> struct Rest {
+/// The first `count` <= step numbers.
+template <class W>
+[[gnu::always_inline]] inline typename Dot<W>::Accumulator more_rest(typename Dot<W>::Accumulator sum,
+                                                                     const typename Sums<W>::X* from_x, const W* from_w,
+                                                                     std::int64_t count) {
   typename Sums<W>::X x[Dot<W>::step] = {};
   W w[Dot<W>::step] = {};
-  [[gnu::always_inline]] Rest(const typename Sums<W>::X* from_x, const W* from_w, std::int64_t count) {
-    __builtin_memcpy(x, from_x, static_cast<std::size_t>(count) * sizeof *x);
-    __builtin_memcpy(w, from_w, static_cast<std::size_t>(count) * sizeof *w);
-  }
-};
+  __builtin_memcpy(x, from_x, static_cast<std::size_t>(count) * sizeof *x);
+  __builtin_memcpy(w, from_w, static_cast<std::size_t>(count) * sizeof *w);
+  return Dot<W>::more(sum, x, w);
+}
 
 inline constexpr int line = 64;                            // bytes of a cache line
-inline constexpr int ahead = 4096;                         // bytes: how far before its use a line is asked for
+inline constexpr int ahead = 2048;                         // bytes: how far before its use a line is asked for
 inline constexpr int tile = 4;                             // rows of x at once
 inline constexpr int chains = simd::registers / 2 / tile;  // of sums in a dot: they hide each other's latency
 
@@ -152,15 +154,14 @@ template <int m, class W, int... I>
   }
   for (; l < k; l += D::step) {
     const std::int64_t count = k - l < D::step ? k - l : D::step;
-    const auto rest = [&](int i) {
-      const Rest<W> r(x + i * k + l, w + l, count);
-      return D::more(at[i], r.x, r.w);
-    };
-    ((I < m ? static_cast<void>(at[I] = rest(I)) : void()), ...);
+    ((I < m ? static_cast<void>(at[I] = more_rest<W>(at[I], x + I * k + l, w + l, count)) : void()), ...);
   }
-  for (int width = chains / 2; width > 0; width /= 2)
-    for (int i = 0; i < width * m; ++i) at[i] += at[i + width * m];
-  ((I < m ? static_cast<void>(sums[I * most_sums] = D::total(at[I])) : void()), ...);
+  constexpr int second = m, third = chains == 4 ? 2 * m : 0, fourth = chains == 4 ? 3 * m : 0;
+  const auto total = [](auto a, auto b, auto c, auto d) { return D::total(chains == 4 ? (a + c) + (b + d) : a + b); };
+  ((I < m ? static_cast<void>(sums[I * most_sums] =
+                                  total(at[I], at[second + I % m], at[third + I % m], at[fourth + I % m]))
+          : void()),
+   ...);
 }
 
 template <int m, class W>
@@ -216,8 +217,31 @@ void add_rows(const std::int32_t* at, const float* factor, std::int64_t count, c
   for (; t < count; ++t) add_tile(std::make_integer_sequence<int, 1>{}, at + t, at + t, factor + t, w, n, y);
 }
 
-inline constexpr Table table = {
-    {dots<float>, add_rows<float>}, {dots<Bf16>, add_rows<Bf16>}, {dots<std::int8_t>, add_rows<std::int8_t>}};
+// ---- which rows ----
+
+inline std::int64_t name(const float* x, std::int64_t n, std::int32_t first, std::int32_t* at, float* factor) {
+  std::int64_t count = 0, t = 0;
+#if defined(__AVX512F__)
+  const __m512i counting = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (; t + lanes <= n; t += lanes) {
+    const __m512 values = _mm512_loadu_ps(x + t);
+    const __mmask16 named = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    const __m512i places = _mm512_add_epi32(counting, _mm512_set1_epi32(first + static_cast<std::int32_t>(t)));
+    _mm512_storeu_si512(at + count, _mm512_maskz_compress_epi32(named, places));
+    _mm512_storeu_ps(factor + count, _mm512_maskz_compress_ps(named, values));
+    count += __builtin_popcount(named);
+  }
+#endif
+  for (; t < n; ++t) {
+    at[count] = first + static_cast<std::int32_t>(t);
+    factor[count] = x[t];
+    count += x[t] != 0 ? 1 : 0;
+  }
+  return count;
+}
+
+inline constexpr Table table{
+    name, {dots<float>, add_rows<float>}, {dots<Bf16>, add_rows<Bf16>}, {dots<std::int8_t>, add_rows<std::int8_t>}};
 
 }  // namespace
 }  // namespace crate::few

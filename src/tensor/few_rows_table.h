@@ -29,6 +29,8 @@ template <class W> struct Kernels {
 };
 
 struct Table {
+  /// The t < n with x[t] != 0, in order: first + t to `at`, x[t] to `factor`, both with room for n. Says how many.
+  int64_t (*name)(const float* x, int64_t n, int32_t first, int32_t* at, float* factor);
   Kernels<float> f32;
   Kernels<Bf16> bf16;
   Kernels<int8_t> int8;
