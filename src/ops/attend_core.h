@@ -7,8 +7,8 @@
 #pragma once
 #include <cstddef>
 
-#include "ops/isa.h"
 #include "ops/score_rows.h"
+#include "tensor/isa.h"
 
 namespace crate {
 

@@ -1,5 +1,5 @@
 // attend_kernel: forward, pattern and backward of ops/attend_core.h, compiled once per instruction set (see
-// ops/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
+// tensor/simd.h). Scores are kept in base 2: the queries are packed times scale * log2(e), so that exp is a bare 2^x.
 // Queries that are the keys and see both ways take the form of ops/attend_symmetric.h where that is exact.
 #pragma once
 #include "ops/attend_symmetric.h"

@@ -1,9 +1,10 @@
-// attend_operand: what the products of the attention kernels read, compiled once per instruction set (see ops/simd.h).
-// F32 reads the numbers as they are. Bf16 reads them rounded to bfloat16, two in the 32 bits of a float, and sums in
-// f32: a step of a sum takes a pair of its terms. Memory is counted in floats either way: `pairs` terms each.
-// Scores of bf16 products are those of the rounded rows: their factor is applied to the sums, not to the rows before
-// they are rounded. So all forms and passes have the same scores, they stay symmetric, and lse is exact for them. The
-// weights and slopes are rounded where they are read as factors; totals, lse, norms, guard and running softmax are f32.
+// attend_operand: what the products of the attention kernels read, compiled once per instruction set (see
+// tensor/simd.h). F32 reads the numbers as they are. Bf16 reads them rounded to bfloat16, two in the 32 bits of a
+// float, and sums in f32: a step of a sum takes a pair of its terms. Memory is counted in floats either way: `pairs`
+// terms each. Scores of bf16 products are those of the rounded rows: their factor is applied to the sums, not to the
+// rows before they are rounded. So all forms and passes have the same scores, they stay symmetric, and lse is exact for
+// them. The weights and slopes are rounded where they are read as factors; totals, lse, norms, guard and running
+// softmax are f32.
 //
 // Measured on a Zen 5 core, f32 over bf16 in turns, medians, heads of 48 and 64 (errors there: o 2e-3, gradients 5e-3):
 //                          n = 50      197         512         1024
@@ -20,7 +21,7 @@
 #include <immintrin.h>
 #endif
 
-#include "ops/simd.h"
+#include "tensor/simd.h"
 
 namespace crate::attend {
 namespace {

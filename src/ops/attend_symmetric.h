@@ -1,5 +1,5 @@
 // attend_symmetric: attention whose queries are the keys and see both ways, at three quarters of the products and half
-// of the exponentials of the general form. Compiled once per instruction set (see ops/simd.h).
+// of the exponentials of the general form. Compiled once per instruction set (see tensor/simd.h).
 //
 // With scores in base 2, s_ij = f w_i.w_j, f = scale log2(e) > 0, and one shift for the whole head, the matrix
 //   E_ij = 2^(s_ij - shift) = E_ji       P_ij = E_ij / t_i      t_i = sum_j E_ij      o_i = sum_j E_ij v_j / t_i

@@ -1,4 +1,4 @@
-// attend_tile: the parts of the attention kernels, compiled once per instruction set (see ops/simd.h).
+// attend_tile: the parts of the attention kernels, compiled once per instruction set (see tensor/simd.h).
 // Letters: p width of a head, pp = p rounded up to whole vectors; Of what products read (see ops/attend_operand.h), in
 // `Of::pairs` terms a float. For scores, whose sums go along a row, a packed row is steps_of(p) floats, zero beyond p,
 // row_of(p) apart. Packed panels hold keys transposed, `panel` keys side by side: panel c is steps_of(p) rows of
@@ -9,7 +9,7 @@
 #include "ops/attend_core.h"
 #include "ops/attend_operand.h"
 #include "ops/attend_table.h"
-#include "ops/simd.h"
+#include "tensor/simd.h"
 
 namespace crate::attend {
 namespace {

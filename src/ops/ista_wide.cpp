@@ -1,12 +1,11 @@
 // The cpu kernels walk the rows in chunks that stay in a core's cache, one thread a chunk, all products of a chunk one
 // after the other; only the sums over all rows, d_W and d_V, are large products at the end. Of a
-// few rows, as when decoding, products that start from a code read the atoms it names and no others (code_product.h).
+// few rows, as when decoding, products that start from a code read the atoms it names and no others (few_rows.h).
 // Atoms that a bound on norms proves silent, |w| |r| <= lambda - z / eta, could be left out of W r too: tried on paper,
 // |w| |r| is about 1.4 sqrt(d) behind a norm and lambda about 0.1, so it never holds.
 #include "ops/ista_wide.h"
 
 #include "base/parallel.h"
-#include "ops/code_product.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/scratch_matrix.h"
@@ -61,7 +60,7 @@ Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, 
   for (int s = 0; s < c.steps; ++s) {
     if (s > 0) {
       r = c.resids.empty() ? *own_r : c.resids[s - 1].row_slice(lo, hi);
-      code_product(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
+      gemm(device, {.a = z, .b = c.dict, .c = r, .alpha = -1, .plus = v, .b_is_weight = true});
     }
     const bool to_pre = s + 1 == c.steps && c.pre;
     const Tensor next = to_pre ? c.pre.row_slice(lo, hi) : code_rows(c, s, lo, hi, own);
@@ -83,11 +82,11 @@ Tensor encode_chunk(Device& device, const IstaWideCall& c, const Tensor& shift, 
 }
 
 void read_out(Device& device, const IstaWideCall& c, const Tensor& code, int64_t lo, int64_t hi) {
-  code_product(device, {.a = code,
-                        .b = c.dict_out,
-                        .c = c.y.row_slice(lo, hi),
-                        .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
-                        .b_is_weight = true});
+  gemm(device, {.a = code,
+                .b = c.dict_out,
+                .c = c.y.row_slice(lo, hi),
+                .plus = c.residual ? c.residual.row_slice(lo, hi) : Tensor{},
+                .b_is_weight = true});
 }
 
 void forward_cpu(Device& device, const IstaWideCall& c) {

@@ -1,5 +1,5 @@
 // exact_kernel: the product of tensor/exact.h in registers, compiled once an instruction set: blocks of 6 rows by up to
-// 4 vectors (AVX-512) or 2 (AVX2) of c. Internal linkage: see ops/simd.h.
+// 4 vectors (AVX-512) or 2 (AVX2) of c. Internal linkage: see tensor/simd.h.
 #pragma once
 #include <immintrin.h>
 

@@ -34,6 +34,10 @@ void gemm(Device& device, const Gemm& g);
 /// Declares that weights have new values: packed copies are made afresh at their next use.
 void weights_changed(Device& device);
 
+/// Bytes of weights that products of a few rows (few_rows.h) have read so far on this device: rows that meet nothing
+/// but zeros are not read.
+int64_t weight_bytes_read(Device& device);
+
 /// Multiply-adds counted as two operations: 2 m n k.
 double gemm_flops(int64_t m, int64_t n, int64_t k);
 

@@ -4,6 +4,7 @@
 //    than in f32 that the extra pass is small beside the gain.
 // v3 int8 inputs: rows of a rounded just before the product, weights once; the scales go into the epilogue.
 // v4 the gradients of weights by kernels of our own (outer_sum.h).
+// v5 products of a few rows with a weight by kernels of our own (few_rows.h).
 // Tried: the epilogue as post-ops of oneDNN's kernel (oneDNN 2.6, one Zen 5 core, 128 rows of d 384 to 1536): 5 to 6 %
 // slower than the pass in f32, 9 to 13 % in bf16, 15 to 25 % in int8. The pass finds c in the second-level cache.
 // Found: the kernels of dnnl_sgemm (oneDNN 2.6, AVX-512) run with the stack pointer in a page of the heap. A signal
@@ -14,6 +15,7 @@
 
 #include "base/parallel.h"
 #include "tensor/compiled_product.h"
+#include "tensor/few_rows.h"
 #include "tensor/outer_sum.h"
 #include "tensor/packed_state.h"
 #include "tensor/vector.h"
@@ -97,10 +99,14 @@ void plain_f32(const Gemm& g, const GemmShape& s) {
   } while (k < s.k);
 }
 
-// What this product reads: tiny ones are not worth rounding, and int8 wants a weight and a result that is set.
+// Tiny products are not worth rounding.
+Products wanted(Device& device, const GemmShape& s) {
+  return s.m * s.n * s.k <= 1 << 15 ? Products::f32 : device.products();
+}
+
+// What this product reads: int8 wants a weight and a result that is set.
 Products inputs_of(Device& device, const Gemm& g, const GemmShape& s) {
-  if (s.m * s.n * s.k <= 1 << 15) return Products::f32;
-  const Products asked = device.products();
+  const Products asked = wanted(device, s);
   return asked == Products::int8 && (!g.b_is_weight || g.add) ? Products::bf16 : asked;
 }
 
@@ -113,6 +119,8 @@ const OuterKernels* gradient_kernels(const Gemm& g, const GemmShape& s, Products
 
 }  // namespace
 
+int64_t weight_bytes_read(Device& device) { return device.packed().state().few_rows.bytes_read; }
+
 void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
   // A sum with alpha other than 1 cannot be scaled afterwards.
   const bool scale_later = g.alpha != 1 && !g.add;
@@ -120,6 +128,8 @@ void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
     gemm_exact(device, device.packed().state().exact, g, s);
     return finish(g, s, {}, scale_later);
   }
+  if (has_few_rows(g, s))
+    return gemm_few_rows(device, device.packed().state().few_rows, g, s, wanted(device, s));
   const Products inputs = inputs_of(device, g, s);
   if (const OuterKernels* outer = gradient_kernels(g, s, inputs)) return outer_sum(device, *outer, g, s);
   const bool compiled = (g.alpha == 1 || scale_later) && (inputs != Products::f32 || (g.b_is_weight && s.m >= 16));

@@ -1,6 +1,6 @@
 // outer_sum_kernel: the kernels of tensor/outer_sum.h, compiled once for each kind of operand. `Step` tells how: a step
 // of a sum takes one row of both operands (f32) or a pair of rows (bf16), 32 bits a column either way.
-// Internal linkage: see ops/simd.h. Measured on one busy Zen 5 core, (m, n, k) = (1536, 384, 8192), GFLOP/s in turn
+// Internal linkage: see tensor/simd.h. Measured on one busy Zen 5 core, (m, n, k) = (1536, 384, 8192), GFLOP/s in turn
 // with oneDNN 2.6 (f32 147 to 157, bf16 268 to 307, its rounding pass not counted):
 //   a packed in sixes, c not fetched ahead   f32 150 to 185, bf16 262 to 320
 //   a in strips of 48, next c fetched ahead  f32 160 to 182, bf16 290 to 338; the registers alone do 236 and 472

@@ -8,6 +8,7 @@
 
 #include "tensor/device.h"
 #include "tensor/exact.h"
+#include "tensor/few_rows.h"
 #include "tensor/packed.h"
 
 namespace crate {
@@ -42,6 +43,7 @@ struct PackedWeights::State {
   std::map<KernelKey, CompiledKernel> kernels;
   std::map<PackKey, WeightPack> packs;
   ExactPacks exact;
+  FewRowsPacks few_rows;
 };
 
 }  // namespace crate

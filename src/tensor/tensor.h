@@ -75,8 +75,8 @@ struct Tensor {
 
   /// Typed address; throws when T is not the dtype.
   template <class T> T* as() const {
-    require(dtype == dtype_of<T>(), "[tensor] expected {}, came {} {}", name_of(dtype_of<T>()), name_of(dtype),
-            shape.str());
+    if (dtype != dtype_of<T>())  // no require(): its arguments, a string of the shape, cost more than many an operator
+      fail("[tensor] expected {}, came {} {}", name_of(dtype_of<T>()), name_of(dtype), shape.str());
     return static_cast<T*>(data);
   }
   /// The same numbers (and gradient slot) under another shape of equal size.

@@ -1,5 +1,5 @@
 // integer_kernel: the loops of integer_kernels.h that the compiler turns into vector code by itself, compiled once an
-// instruction set. Internal linkage, and no inline function of elsewhere: see ops/simd.h.
+// instruction set. Internal linkage, and no inline function of elsewhere: see tensor/simd.h.
 #pragma once
 #include "work/compress/integer_kernels.h"
 

@@ -1,5 +1,5 @@
 // simd: a vector of floats as wide as the instruction set the including file is compiled for, and what is done with it.
-// Included only by kernel headers that are compiled once per instruction set (see ops/isa.h). Everything here has
+// Included only by kernel headers that are compiled once per instruction set (see tensor/isa.h). Everything here has
 // internal linkage: the same name is other code in each of those files, and the linker must not pick one for all. For
 // the same reason kernel headers call no inline function of the standard library. x*y + z on vectors is one rounding
 // where the set has an fma: those files are compiled with -ffp-contract=fast, unlike the rest, because half of the

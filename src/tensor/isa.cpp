@@ -1,5 +1,5 @@
 // isa: asks the processor.
-#include "ops/isa.h"
+#include "tensor/isa.h"
 
 namespace crate {
 namespace {
