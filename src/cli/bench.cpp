@@ -57,6 +57,22 @@ class Table {
     fmt::print("{:<12} machine now: {:.0f} GFLOP/s f32 products, {:.0f} GB/s; {:.0f} MB of memory in training\n", "",
                peak.f32_gflops, peak.bandwidth_gbs, 1e-6 * memory.peak_bytes);
   }
+  /// What a step of decoding reads, beside what the machine can read.
+  void add_decode(const std::string& model, const DecodeSpeed& s, int64_t sequences, double read_gbs) {
+    if (s.step.ms == 0) return;
+    nlohmann::json& line = all_.back();
+    line["sequences"] = sequences;
+    line["fastest_ms"] = s.fastest_ms;
+    line["bytes_a_step"] = s.bytes;
+    line["gbs"] = s.gbs();
+    line["read_gbs"] = read_gbs;
+    line["read_share"] = s.gbs() / read_gbs;
+    line["codes"] = s.codes;
+    if (o_.json) return;
+    fmt::print("{:<12} {:<5} a step reads {:.1f} MB: {:.1f} GB/s, {:.0f} % of the {:.0f} GB/s that can be read now",
+               model, o_.dtype, 1e-6 * s.bytes, s.gbs(), 100 * s.gbs() / read_gbs, read_gbs);
+    fmt::print("{}\n", s.codes > 0 ? fmt::format("; {:.1f} % of the codes are not zero", 100 * s.codes) : "");
+  }
   /// Of training steps alone, in a process that did nothing before: what a peer's process can be compared with.
   void add_memory(const std::string& model, const TrainingMemory& memory, int64_t tokens, int64_t layers) {
     const double each = memory.per_token_and_layer(tokens, layers);
@@ -84,6 +100,7 @@ struct Measured {
   std::vector<Line> lines;  // in the order of the table
   TrainingMemory memory;
   int64_t tokens = 0;  // a training step
+  DecodeSpeed decode = {};
 };
 
 Measured measure(const Options& o, const ModelConfig& config) {
@@ -101,9 +118,10 @@ Measured measure(const Options& o, const ModelConfig& config) {
   BenchOptions options = o.bench;
   if (o.batch > 0) options.batch = o.batch;
   const ModelSpeed s = bench_model(config, o.device_options(o.dtype), options);
-  return {{{"training step", s.train}, {"forward", s.forward}, {"decode", s.decode}, {"explain", s.explain}},
+  return {{{"training step", s.train}, {"forward", s.forward}, {"decode", s.decode.step}, {"explain", s.explain}},
           s.memory,
-          options.batch * config.context};
+          options.batch * config.context,
+          s.decode};
 }
 
 void bench_speed(const Options& o, Table& table, const std::string& name) {
@@ -112,12 +130,17 @@ void bench_speed(const Options& o, Table& table, const std::string& name) {
   const Measured m = measure(o, config);
   const MachinePeak after = measure_peak();
   const MachinePeak peak{std::max(before.f32_gflops, after.f32_gflops),
-                         std::max(before.bandwidth_gbs, after.bandwidth_gbs)};
-  for (const Line& line : m.lines) table.add(name, line, peak, m.memory, is_image(config.family) ? "images" : "tokens");
+                         std::max(before.bandwidth_gbs, after.bandwidth_gbs),
+                         std::max(before.read_gbs, after.read_gbs)};
+  for (const Line& line : m.lines) {
+    table.add(name, line, peak, m.memory, is_image(config.family) ? "images" : "tokens");
+    if (line.what == "decode") table.add_decode(name, m.decode, o.bench.decode.sequences, peak.read_gbs);
+  }
   table.close_model(peak, m.memory);
 }
 
 void run(const Options& o) {
+  require(o.bench.decode.codes == 0 || o.only == "decode", "--codes needs --only decode: it sets thresholds");
   Table table(o);
   if (o.only == "memory") {
     require(o.families.size() == 1,
@@ -146,14 +169,25 @@ void add_bench(CLI::App& app) {
   c->add_option("--repeats", o->bench.repeats, "after a warm-up; the median counts")
       ->capture_default_str()
       ->check(positive());
+  c->add_option("--decode-batch", o->bench.decode.sequences, "sequences that are decoded side by side")
+      ->capture_default_str()
+      ->check(positive());
+  c->add_option("--decode-tokens", o->bench.decode.tokens, "steps of decoding, from an empty cache on")
+      ->capture_default_str()
+      ->check(positive());
+  c->add_option("--codes", o->bench.decode.codes,
+                "with --only decode: share of a wide dictionary's codes that are not zero, by its thresholds")
+      ->check(CLI::Range(0.0, 1.0));
   c->add_option("--dtype", o->dtype, "f32, or what products read: bf16, int8")->capture_default_str();
   c->add_option("--only", o->only,
-                "train: the training step; forward: one forward; explain: one explanation; memory: what training steps "
+                "train: the training step; forward: one forward; decode: tokens one by one; explain: one explanation; "
+                "memory: what training steps "
                 "of one family hold at most")
-      ->check(CLI::IsMember({"train", "forward", "explain", "memory"}));
+      ->check(CLI::IsMember({"train", "forward", "decode", "explain", "memory"}));
   c->callback([o] {
     o->bench.part = o->only == "train" || o->only == "memory" ? BenchPart::train
                     : o->only == "forward"                    ? BenchPart::forward
+                    : o->only == "decode"                     ? BenchPart::decode
                     : o->only == "explain"                    ? BenchPart::explain
                                                               : BenchPart::all;
     run(*o);

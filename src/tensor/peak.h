@@ -6,6 +6,7 @@ namespace crate {
 struct MachinePeak {
   double f32_gflops = 0;     // the fastest of several large square f32 products (oneDNN), all threads of the pool
   double bandwidth_gbs = 0;  // reading and writing a buffer much larger than the caches, all threads
+  double read_gbs = 0;       // reading alone, likewise: what decoding, which reads weights, could reach
 };
 
 /// Takes about half a second.

@@ -1,7 +1,6 @@
 #include "work/bench/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "base/resident.h"
@@ -12,29 +11,6 @@
 
 namespace crate {
 namespace {
-
-double ms_of(auto&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
-
-SpeedOf speed(int repeats, int64_t tokens, auto&& f) {
-  double flops = f();
-  std::vector<double> times;
-  for (int i = 0; i < repeats; ++i) times.push_back(ms_of([&] { flops = f(); }));
-  std::sort(times.begin(), times.end());
-  const double ms = times[times.size() / 2];
-  return {ms, 1e3 * static_cast<double>(tokens) / ms, 1e-6 * flops / ms};
-}
-
-std::vector<int32_t> random_tokens(int64_t count, int64_t vocab) {
-  std::vector<int32_t> out(static_cast<std::size_t>(count));
-  const Rng rng(1, Stream::data);
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab), 0, i));
-  return out;
-}
 
 std::vector<float> random_numbers(int64_t count) {
   std::vector<float> out(static_cast<std::size_t>(count));
@@ -166,6 +142,12 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
     result.explain = explain_speed(config, options);
     return result;
   }
+  if (part == BenchPart::decode) {
+    DecodeOptions decode = options.decode;
+    decode.repeats = options.repeats;
+    result.decode = bench_decode(config, device_options, decode);
+    return result;
+  }
   MemoryMeter memory;
   Device device(device_options);
   LanguageModel model(device, config);
@@ -186,17 +168,9 @@ ModelSpeed bench_model(const ModelConfig& config, const DeviceOptions& device_op
     return run.forward_cost().flops;
   });
   if (part != BenchPart::all) return result;
-  const int64_t decoded = std::min(options.decode_tokens, config.context);
-  result.decode = speed(options.repeats, decoded, [&] {
-    DecodeState state(device, config, 1);
-    double flops = 0;
-    for (int64_t i = 0; i < decoded; ++i) {
-      Run run(device);
-      model.logits(run, {tokens.data() + i, {1, 1}, Dtype::i32}, &state);
-      flops += run.forward_cost().flops;
-    }
-    return flops;
-  });
+  DecodeOptions decode = options.decode;
+  decode.repeats = options.repeats;
+  result.decode = decode_speed(model, decode);
   result.explain = explain_speed(config, options);
   return result;
 }

@@ -5,26 +5,19 @@
 #include <utility>
 #include <vector>
 
-#include "model/config.h"
-#include "tensor/device.h"
+#include "work/bench/decode.h"
 
 namespace crate {
 
 /// passes: training step and forward; without decoding and explaining.
-enum class BenchPart : uint8_t { all, train, forward, passes, explain };
+enum class BenchPart : uint8_t { all, train, forward, passes, decode, explain };
 
 struct BenchOptions {
   BenchPart part = BenchPart::all;
   int64_t batch = 32;
   int repeats = 5;  // after one warm-up; medians count
-  int64_t decode_tokens = 64;
+  DecodeOptions decode = {};
   int64_t explain_tokens = 128, explain_top = 500;
-};
-
-struct SpeedOf {
-  double ms = 0;          // median
-  double per_second = 0;  // tokens, or images
-  double gflops = 0;      // counted by the operators / median time
 };
 
 /// What training steps hold at most.
@@ -39,7 +32,8 @@ struct TrainingMemory {
 };
 
 struct ModelSpeed {
-  SpeedOf train, forward, decode;
+  SpeedOf train, forward;
+  DecodeSpeed decode;
   SpeedOf explain;  // one prediction: walk, cuts, effects among the top heads and atoms, graph; per_second of these
   TrainingMemory memory;
 };
