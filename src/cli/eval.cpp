@@ -31,8 +31,12 @@ Row evaluate_one(const EvalCommand& o, const std::string& folder) {
                               done, total));
   };
   const EvalResult result = evaluate(*model, *tokenizer, text, options);
-  return {folder, name_of(model->config().family), called(model->config()), model->parameters(),
-          DecodeState::bytes_per_token(model->config(), Dtype::f32), result};
+  return {folder,
+          name_of(model->config().family),
+          called(model->config()),
+          model->parameters(),
+          DecodeState::bytes_per_token(model->config(), Dtype::f32),
+          result};
 }
 
 nlohmann::json json_of(const Row& row) {

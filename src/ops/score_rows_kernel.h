@@ -1,5 +1,5 @@
-// score_rows_kernel: the loops of ops/score_rows.h in float, compiled once per instruction set (see tensor/simd.h). Whole
-// vectors first, what is left of a row one by one. ops/score_rows_loops.h says the same without vectors.
+// score_rows_kernel: the loops of ops/score_rows.h in float, compiled once per instruction set (see tensor/simd.h).
+// Whole vectors first, what is left of a row one by one. ops/score_rows_loops.h says the same without vectors.
 #pragma once
 #include "ops/score_rows.h"
 #include "tensor/simd.h"

@@ -128,8 +128,7 @@ void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
     gemm_exact(device, device.packed().state().exact, g, s);
     return finish(g, s, {}, scale_later);
   }
-  if (has_few_rows(g, s))
-    return gemm_few_rows(device, device.packed().state().few_rows, g, s, wanted(device, s));
+  if (has_few_rows(g, s)) return gemm_few_rows(device, device.packed().state().few_rows, g, s, wanted(device, s));
   const Products inputs = inputs_of(device, g, s);
   if (const OuterKernels* outer = gradient_kernels(g, s, inputs)) return outer_sum(device, *outer, g, s);
   const bool compiled = (g.alpha == 1 || scale_later) && (inputs != Products::f32 || (g.b_is_weight && s.m >= 16));
