@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
 
 #include "base/parallel.h"
+#include "tensor/epilogue.h"
 #include "tensor/few_rows_table.h"
 #include "tensor/packed.h"
 #include "tensor/round.h"
@@ -139,38 +138,43 @@ Left<int8_t> left_of(Device& device, const Tensor& a, int8_t) {
 
 // ---- what follows the sums ----
 
+// Columns from, from + 1, ... of row i of c, from as many sums.
 struct Finish {
-  float alpha;
-  const float *bias, *plus;
-  float* c;
+  const Gemm& g;
   int64_t n;
-  bool add, relu;
+  Epilogue whole;
+
+  Finish(const Gemm& gemm, const GemmShape& s)
+      : g(gemm),
+        n(s.n),
+        whole{.alpha = static_cast<float>(g.alpha),
+              .bias = g.bias ? g.bias.as<float>() : nullptr,
+              .plus = g.plus ? g.plus.as<float>() : nullptr,
+              .relu = g.relu} {}
+
+  void operator()(const float* sums, int64_t i, int64_t from, int64_t count, float row_scale = 1,
+                  const float* scales = nullptr) const {
+    float* c = g.c.as<float>() + i * n + from;
+    Epilogue e = whole;
+    if (e.bias) e.bias += from;
+    if (e.plus) e.plus += i * n + from;
+    if (g.add) {
+      finish_row({.alpha = e.alpha * row_scale, .columns = scales, .plus = c}, sums, c, count);
+      e.alpha = 1;
+      return finish_row(e, c, c, count);
+    }
+    e.alpha *= row_scale;
+    e.columns = scales;
+    finish_row(e, sums, c, count);
+  }
 };
 
-Finish finish_of(const Gemm& g, const GemmShape& s) {
-  return {static_cast<float>(g.alpha),
-          g.bias ? g.bias.as<float>() : nullptr,
-          g.plus ? g.plus.as<float>() : nullptr,
-          g.c.as<float>(),
-          s.n,
-          g.add,
-          g.relu};
-}
-
-// Columns from, from + 1, ... of row i of c, from as many sums.
-CRATE_CLONES void finish_row(const Finish& f, const float* sums, int64_t i, int64_t from, int64_t count) {
-  float* c = f.c + i * f.n + from;
-  const float *plus = f.plus ? f.plus + i * f.n + from : nullptr, *bias = f.bias ? f.bias + from : nullptr;
-  const float alpha = f.alpha;
-  const bool add = f.add, relu = f.relu;
-#pragma omp simd
-  for (int64_t j = 0; j < count; ++j) {
-    const float value = alpha * sums[j] + (add ? c[j] : 0.0F) + (bias ? bias[j] : 0.0F) + (plus ? plus[j] : 0.0F);
-    c[j] = relu && value <= 0 ? 0.0F : value;
-  }
-}
-
 // ---- x W' ----
+
+CRATE_CLONES void to_floats(const int32_t* from, float* to, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = static_cast<float>(from[j]);
+}
 
 template <class W>
 void dots(const Finish& f, const GemmShape& s, const Weight<W>& w, const Left<W>& x, std::atomic<int64_t>& bytes_read) {
@@ -184,12 +188,11 @@ void dots(const Finish& f, const GemmShape& s, const Weight<W>& w, const Left<W>
       for (int64_t i = 0; i < s.m; ++i) {
         const auto* own = sums + i * few::most_sums;
         if constexpr (std::is_same_v<W, int8_t>) {
-          float scaled[few::most_sums];
-          for (int64_t c = 0; c < count; ++c)
-            scaled[c] = static_cast<float>(own[c]) * (x.scale[static_cast<std::size_t>(i)] * w.scales[j + c]);
-          finish_row(f, scaled, i, j, count);
+          float wide[few::most_sums];
+          to_floats(own, wide, count);
+          f(wide, i, j, count, x.scale[static_cast<std::size_t>(i)], w.scales + j);
         } else {
-          finish_row(f, own, i, j, count);
+          f(own, i, j, count);
         }
       }
     }
@@ -265,12 +268,12 @@ void atoms(Device& device, const Finish& f, const Gemm& g, const GemmShape& s, c
       bytes_read += add_atoms(x, s, w, i * s.k / groups, (i + 1) * s.k / groups, sums + i * s.m * s.n);
   });
   for (int64_t i = 1; i < groups; ++i) add_sums(sums + i * s.m * s.n, sums, s.m * s.n);
-  for (int64_t i = 0; i < s.m; ++i) finish_row(f, sums + i * s.n, i, 0, s.n);
+  for (int64_t i = 0; i < s.m; ++i) f(sums + i * s.n, i, 0, s.n);
 }
 
 template <class W> void product(Device& device, FewRowsPacks& packs, const Gemm& g, const GemmShape& s) {
   const Weight<W> w = weight_of<W>(device, packs, g.b);
-  const Finish f = finish_of(g, s);
+  const Finish f(g, s);
   if (g.trans_b)
     dots<W>(f, s, w, left_of(device, g.a, W{}), packs.bytes_read);
   else

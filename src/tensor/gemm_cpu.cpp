@@ -15,10 +15,10 @@
 
 #include "base/parallel.h"
 #include "tensor/compiled_product.h"
+#include "tensor/epilogue.h"
 #include "tensor/few_rows.h"
 #include "tensor/outer_sum.h"
 #include "tensor/packed_state.h"
-#include "tensor/vector.h"
 
 namespace crate {
 
@@ -27,58 +27,24 @@ PackedWeights::~PackedWeights() = default;
 
 namespace {
 
-struct Finish {
-  float alpha;
-  const float *rows, *columns;  // scales of an int8 product, or null
-  const float *bias, *plus;
-  bool relu;
-};
-
-// What of it a product has, as bits; the loop is compiled once for each choice, since the compilers leave a loop that
-// asks in every turn without vectors.
-enum Part : uint8_t { part_columns = 1, part_bias = 2, part_plus = 4, part_relu = 8, part_all = 15 };
-
-template <int parts>
-[[gnu::always_inline]] inline void finish_row(float* row, const Finish& f, float alpha, const float* plus, int64_t n) {
-  const float *bias = f.bias, *columns = f.columns;
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) {
-    float value = alpha * row[j];
-    if constexpr ((parts & part_columns) != 0) value *= columns[j];
-    if constexpr ((parts & part_bias) != 0) value += bias[j];
-    if constexpr ((parts & part_plus) != 0) value += plus[j];
-    if constexpr ((parts & part_relu) != 0) value = value <= 0 ? 0.0F : value;
-    row[j] = value;
-  }
-}
-
-template <int parts>
-[[gnu::always_inline]] inline void finish_row(int wanted, float* row, const Finish& f, float alpha, const float* plus,
-                                              int64_t n) {
-  if (wanted == parts) return finish_row<parts>(row, f, alpha, plus, n);
-  if constexpr (parts > 0) finish_row<parts - 1>(wanted, row, f, alpha, plus, n);
-}
-
-// One pass over rows of c: scales, alpha, bias, plus and relu.
-CRATE_CLONES void finish_rows(float* c, const Finish& f, int64_t lo, int64_t hi, int64_t n) {
-  const int wanted =
-      (f.columns ? part_columns : 0) | (f.bias ? part_bias : 0) | (f.plus ? part_plus : 0) | (f.relu ? part_relu : 0);
-  for (int64_t i = lo; i < hi; ++i) {
-    const float alpha = f.rows ? f.alpha * f.rows[i] : f.alpha;
-    finish_row<part_all>(wanted, c + i * n, f, alpha, f.plus ? f.plus + i * n : nullptr, n);
-  }
-}
-
+// One pass over c.
 void finish(const Gemm& g, const GemmShape& s, const ProductScales& scales, bool alpha_too) {
-  const Finish f{alpha_too ? static_cast<float>(g.alpha) : 1.0F,
-                 scales.rows ? scales.rows->as<float>() : nullptr,
-                 scales.columns,
-                 g.bias ? g.bias.as<float>() : nullptr,
-                 g.plus ? g.plus.as<float>() : nullptr,
-                 g.relu};
-  if (f.alpha == 1 && !f.rows && !f.bias && !f.plus && !f.relu) return;
+  const Epilogue whole{.alpha = alpha_too ? static_cast<float>(g.alpha) : 1.0F,
+                       .columns = scales.columns,
+                       .bias = g.bias ? g.bias.as<float>() : nullptr,
+                       .plus = g.plus ? g.plus.as<float>() : nullptr,
+                       .relu = g.relu};
+  const float* rows = scales.rows ? scales.rows->as<float>() : nullptr;
+  if (!rows && whole.changes_nothing()) return;
   float* c = g.c.as<float>();
-  parallel_for(s.m, 64, [&](int64_t lo, int64_t hi) { finish_rows(c, f, lo, hi, s.n); });
+  parallel_for(s.m, 64, [&](int64_t lo, int64_t hi) {
+    for (int64_t i = lo; i < hi; ++i) {
+      Epilogue e = whole;
+      if (rows) e.alpha *= rows[i];
+      if (e.plus) e.plus += i * s.n;
+      finish_row(e, c + i * s.n, c + i * s.n, s.n);
+    }
+  });
 }
 
 // dnnl_sgemm takes alpha and needs neither packing nor a compiled kernel.

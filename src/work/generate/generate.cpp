@@ -60,38 +60,72 @@ class Window {
   std::size_t begin_ = 0;
 };
 
+// Tokens from the most likely on, the lower number first where two are alike. Each is found when it is asked for, since
+// most draws end after a few of a large vocabulary: sorting 50257 took longer than making their logits.
+class Ranked {
+ public:
+  explicit Ranked(const std::vector<double>& logits) : logits_(logits), rest_(logits.size()) {
+    std::iota(rest_.begin(), rest_.end(), 0);
+    std::make_heap(rest_.begin(), rest_.end(), behind());
+  }
+  int32_t operator[](std::size_t i) {
+    while (found_.size() <= i) {
+      std::pop_heap(rest_.begin(), rest_.end(), behind());
+      found_.push_back(rest_.back());
+      rest_.pop_back();
+    }
+    return found_[i];
+  }
+
+ private:
+  auto behind() const {
+    return [this](int32_t a, int32_t b) {
+      const double x = logits_[static_cast<std::size_t>(a)], y = logits_[static_cast<std::size_t>(b)];
+      return x < y || (x == y && a > b);
+    };
+  }
+
+  const std::vector<double>& logits_;
+  std::vector<int32_t> rest_, found_;
+};
+
 int32_t most_likely(const std::vector<double>& logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
 }  // namespace
 
-int32_t choose(std::vector<double> logits, const GenerateOptions& options, int64_t position) {
+int32_t choose(const std::vector<double>& logits, const GenerateOptions& options, int64_t position) {
   if (options.greedy) return most_likely(logits);
   require(options.temperature > 0, "[generate] the temperature must be > 0, came {}; use greedy for 0",
           options.temperature);
   require(options.top_p > 0 && options.top_p <= 1, "[generate] top-p must lie in (0, 1], came {}", options.top_p);
   require(options.top_k >= 0, "[generate] top-k must be >= 0, came {}", options.top_k);
-  std::vector<int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-  });
-  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order.size()))
-    order.resize(static_cast<std::size_t>(options.top_k));
-  const double top = logits[static_cast<std::size_t>(order[0])];
-  std::vector<double> weight;
-  for (const int32_t t : order)
-    weight.push_back(std::exp((logits[static_cast<std::size_t>(t)] - top) / options.temperature));
-  double total = std::accumulate(weight.begin(), weight.end(), 0.0), kept = 0;
-  std::size_t n = 0;
-  while (n < weight.size() && kept < options.top_p * total) kept += weight[n++];
+  Ranked ranked(logits);
+  const double top = logits[static_cast<std::size_t>(ranked[0])];
+  const auto weight = [&](int32_t t) {
+    return std::exp((logits[static_cast<std::size_t>(t)] - top) / options.temperature);
+  };
+  std::size_t n = logits.size();
+  double kept = 0;
+  if (options.top_k > 0 && static_cast<std::size_t>(options.top_k) < n) {
+    n = static_cast<std::size_t>(options.top_k);
+    for (std::size_t i = 0; i < n; ++i) kept += weight(ranked[i]);
+  } else {
+    for (std::size_t t = 0; t < n; ++t) kept += weight(static_cast<int32_t>(t));
+  }
+  if (options.top_p < 1) {
+    const double wanted = options.top_p * kept;
+    std::size_t count = 0;
+    for (kept = 0; count < n && kept < wanted; ++count) kept += weight(ranked[count]);
+    n = count;
+  }
   double rest = kept * Rng(options.seed, Stream::sample).uniform(0, static_cast<uint64_t>(position));
   for (std::size_t i = 0; i < n; ++i) {
-    rest -= weight[i];
-    if (rest < 0) return order[i];
+    rest -= weight(ranked[i]);
+    if (rest < 0) return ranked[i];
   }
-  return order[n - 1];
+  return ranked[n - 1];
 }
 
 std::vector<int32_t> continue_tokens(LanguageModel& model, std::vector<int32_t> prompt, const GenerateOptions& options,

@@ -42,7 +42,7 @@ GenerateResult generate(LanguageModel& model, const Tokenizer& tokenizer, std::v
                         const GenerateOptions& options, const std::function<void(std::string_view)>& emit = {});
 
 /// The token chosen from `logits` at place `position`. Throws Error when an option is out of range.
-int32_t choose(std::vector<double> logits, const GenerateOptions& options, int64_t position);
+int32_t choose(const std::vector<double>& logits, const GenerateOptions& options, int64_t position);
 
 /// New tokens only, for models without a tokenizer.
 std::vector<int32_t> continue_tokens(LanguageModel& model, std::vector<int32_t> prompt, const GenerateOptions& options,

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# llama.cpp's decoding and ours. LLAMA_BENCH names its program, built by you: LLAMA_BENCH=path/to/llama-bench
+# More arguments go to llama.py. One JSON line a model and type; `speedup` is our tokens a second over theirs.
+set -eu
+cd "$(dirname "$0")/../.."
+if [ ! -x "${LLAMA_BENCH:-}" ]; then
+  echo "bench/peers: LLAMA_BENCH names no program (llama.cpp's llama-bench), not compared" >&2
+  exit 0
+fi
+against=""
+[ ! -x build/bin/crate ] || against="--against build/bin/crate"
+"${PYTHON:-/usr/bin/python3}" bench/peers/llama.py "$LLAMA_BENCH" $against "$@"
