@@ -1,8 +1,10 @@
 // The cpu kernels walk the rows in chunks that stay in a core's cache, one thread a chunk, all products of a chunk one
-// after the other; only the sums over all rows, d_W and d_V, are large products at the end. Of a
-// few rows, as when decoding, products that start from a code read the atoms it names and no others (few_rows.h).
-// Atoms that a bound on norms proves silent, |w| |r| <= lambda - z / eta, could be left out of W r too: tried on paper,
-// |w| |r| is about 1.4 sqrt(d) behind a norm and lambda about 0.1, so it never holds.
+// after the other; only the sums over all rows, d_W and d_V, are large products at the end. Of a few rows, as when
+// decoding, products that start from a code read the atoms it names and no others (few_rows.h). Atoms that a bound on
+// norms proves silent could be left out of W r too. With u = W' z, what a code z takes off v, the bound of an atom with
+// z_j = 0 is (W v)_j + |w_j| |u| <= lambda; it holds for no atom of models/wiki-crate-lm (128 tokens of a text) but for
+// 2 in 10000 of its first layer, where 42 to 52 % are silent, and the simpler |w| |r| <= lambda for none at all: |w|
+// |r| is about 1.4 sqrt(d) behind a norm and lambda about 0.1. So every atom is asked.
 #include "ops/ista_wide.h"
 
 #include "base/parallel.h"

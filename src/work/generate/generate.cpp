@@ -63,14 +63,22 @@ class Window {
 // Tokens from the most likely on, the lower number first where two are alike. Each is found when it is asked for, since
 // most draws end after a few of a large vocabulary: sorting 50257 took longer than making their logits.
 class Ranked {
+  struct Behind {
+    const std::vector<double>& logits;
+    bool operator()(int32_t a, int32_t b) const {
+      const double x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
+      return x < y || (x == y && a > b);
+    }
+  };
+
  public:
-  explicit Ranked(const std::vector<double>& logits) : logits_(logits), rest_(logits.size()) {
+  explicit Ranked(const std::vector<double>& logits) : behind_{logits}, rest_(logits.size()) {
     std::iota(rest_.begin(), rest_.end(), 0);
-    std::make_heap(rest_.begin(), rest_.end(), behind());
+    std::make_heap(rest_.begin(), rest_.end(), behind_);
   }
   int32_t operator[](std::size_t i) {
     while (found_.size() <= i) {
-      std::pop_heap(rest_.begin(), rest_.end(), behind());
+      std::pop_heap(rest_.begin(), rest_.end(), behind_);
       found_.push_back(rest_.back());
       rest_.pop_back();
     }
@@ -78,14 +86,7 @@ class Ranked {
   }
 
  private:
-  auto behind() const {
-    return [this](int32_t a, int32_t b) {
-      const double x = logits_[static_cast<std::size_t>(a)], y = logits_[static_cast<std::size_t>(b)];
-      return x < y || (x == y && a > b);
-    };
-  }
-
-  const std::vector<double>& logits_;
+  Behind behind_;
   std::vector<int32_t> rest_, found_;
 };
 
