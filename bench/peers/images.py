@@ -14,7 +14,6 @@ import json
 
 import cases
 
-ETA, LAMBDA = 0.1, 0.1
 SIZES = {"crate-s": (576, 12, 12), "vit-s": (384, 12, 6)}
 
 
@@ -37,6 +36,8 @@ def make(case):
     from torch import nn
     from torch.nn import functional as F
 
+    from formulas import Coding, ista
+
     d, layers, heads = SIZES[case["family"]]
     white, batch = case["family"].startswith("crate"), case["batch"]
 
@@ -56,15 +57,6 @@ def make(case):
             pattern = ((q @ k.transpose(2, 3)) * (d // heads) ** -0.5).softmax(dim=3)
             return self.out((pattern @ v).transpose(1, 2).reshape(b, n, d))
 
-    class Ista(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.dict = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(d, d)))
-
-        def forward(self, v):
-            rebuilt = F.linear(F.linear(v, self.dict), self.dict.t())
-            return F.relu(v + ETA * (F.linear(v, self.dict.t()) - rebuilt) - ETA * LAMBDA)
-
     class Wide(nn.Module):
         """What is f32 for the norm that follows; autocast leaves bf16 behind, which the norms of torch 1.13 refuse."""
 
@@ -79,7 +71,7 @@ def make(case):
             self.patch = nn.Sequential(nn.LayerNorm(768), nn.Linear(768, d), Wide(), norm()) if white else nn.Linear(768, d)
             self.cls, self.positions = nn.Parameter(torch.zeros(1, 1, d)), nn.Parameter(0.02 * torch.randn(1, 197, d))
             self.blocks = nn.ModuleList(
-                nn.ModuleList([norm(), Attention(), norm(), Ista() if white else mlp()]) for _ in range(layers))
+                nn.ModuleList([norm(), Attention(), norm(), Coding(ista, d, d) if white else mlp()]) for _ in range(layers))
             self.head = nn.Sequential(norm(), nn.Linear(d, 1000))
 
         def forward(self, images):

@@ -11,8 +11,6 @@ import subprocess
 import sys
 import time
 
-ETA, LAMBDA = 0.1, 0.1
-
 
 def options():
     p = argparse.ArgumentParser(description="operators in PyTorch against crate ops bench")
@@ -30,6 +28,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(o.threa
 try:
     import torch
     from torch.nn import functional as F
+
+    from formulas import ista, ista_wide
 except ImportError:
     print("bench/peers: no PyTorch here (Debian: python3-torch libopenblas0-openmp), nothing compared", file=sys.stderr)
     sys.exit(0)
@@ -42,18 +42,6 @@ def attention(q, k, v, heads, causal):
     if causal:
         scores = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), -torch.inf)
     return (scores.softmax(dim=3) @ v).transpose(1, 2).reshape(b, n, d)
-
-
-def ista(v, dictionary):
-    rebuilt = F.linear(F.linear(v, dictionary), dictionary.t())
-    return F.relu(v + ETA * (F.linear(v, dictionary.t()) - rebuilt) - ETA * LAMBDA)
-
-
-def ista_wide(v, dictionary):
-    code = F.relu(ETA * F.linear(v, dictionary) - ETA * LAMBDA)
-    back = F.linear(F.linear(code, dictionary.t()), dictionary)
-    code = F.relu(code + ETA * (F.linear(v, dictionary) - back) - ETA * LAMBDA)
-    return F.linear(code, dictionary.t())
 
 
 def mlp(t, act):

@@ -17,8 +17,6 @@ import json
 
 import cases
 
-ETA, LAMBDA = 0.1, 0.1
-
 
 def options():
     p = argparse.ArgumentParser(description="training steps and forwards of models of text in PyTorch, timed")
@@ -41,6 +39,8 @@ def make(case):
     import torch
     from torch import nn
     from torch.nn import functional as F
+
+    from formulas import Coding, ista, ista_wide
 
     d, context, vocab = case["dim"], case["context"], case["vocab"]
     fused = getattr(F, "scaled_dot_product_attention", None)
@@ -66,30 +66,6 @@ def make(case):
                 y = scores.masked_fill(self.future[:n, :n], -torch.inf).softmax(dim=3) @ v
             return self.out(y.transpose(1, 2).reshape(b, n, d))
 
-    class IstaWide(nn.Module):
-        """Two steps from zero in a tied dictionary of 4d atoms, as in crate-lm: W v is computed twice."""
-
-        def __init__(self):
-            super().__init__()
-            self.dict = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(4 * d, d)))
-
-        def forward(self, v):
-            code = F.relu(ETA * F.linear(v, self.dict) - ETA * LAMBDA)
-            back = F.linear(F.linear(code, self.dict.t()), self.dict)
-            code = F.relu(code + ETA * (F.linear(v, self.dict) - back) - ETA * LAMBDA)
-            return F.linear(code, self.dict.t())
-
-    class Ista(nn.Module):
-        """One step in a square dictionary, as in crate-gpt."""
-
-        def __init__(self):
-            super().__init__()
-            self.dict = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(d, d)))
-
-        def forward(self, v):
-            rebuilt = F.linear(F.linear(v, self.dict), self.dict.t())
-            return F.relu(v + ETA * (F.linear(v, self.dict.t()) - rebuilt) - ETA * LAMBDA)
-
     class Block(nn.Module):
         def __init__(self, family):
             super().__init__()
@@ -99,7 +75,7 @@ def make(case):
             if self.twin:
                 self.second = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
             else:
-                self.second = IstaWide() if family == "crate-lm" else Ista()
+                self.second = Coding(ista_wide, 4 * d, d) if family == "crate-lm" else Coding(ista, d, d)
 
         def forward(self, x):
             x = x + self.attention(self.norm1(x))

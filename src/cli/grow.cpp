@@ -1,6 +1,7 @@
 // crate grow: how time and memory grow with one size, as a fitted exponent and a figure.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -90,6 +91,8 @@ std::string figure(const Options& o, const std::vector<Grown>& all) {
 
 void run(Options& o) {
   o.growth.size = growing_size(o.by);
+  std::optional<AtomicFile> out;  // opened now: what takes minutes must not end with a folder that is not there
+  if (!o.out.empty()) out.emplace(o.out);
   Progress progress;
   std::vector<Grown> all;
   nlohmann::json results = nlohmann::json::array();
@@ -106,7 +109,10 @@ void run(Options& o) {
     results.push_back(json_of(o, g, peak));
     all.push_back(std::move(g));
   }
-  if (!o.out.empty()) write_atomically(o.out, figure(o, all));
+  if (out) {
+    out->write(figure(o, all));
+    out->commit();
+  }
   if (o.json) fmt::print("{}\n", nlohmann::json{{"peak_gflops", peak}, {"results", results}}.dump());
 }
 

@@ -1,7 +1,5 @@
 #include "model/language_model.h"
 
-#include <cstring>
-
 #include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
@@ -54,12 +52,8 @@ Tensor LanguageModel::hidden(Run& run, const Tensor& tokens, DecodeState* state)
             "[model] token {} lies outside the vocabulary of {}; was another tokenizer used?", t, config.vocab);
   }
   if (!state && run.may_part(tokens.rows()) && tokens.cols() >= worth_parting) {
-    const Tensor all = run.make({tokens.rows(), tokens.cols(), config.dim});
-    run.each_apart(tokens.rows(), [&](Run& own, int64_t i) {
-      const Tensor one = hidden(own, tokens.entry(i));
-      std::memcpy(all.entry(i).data, one.data, one.bytes());
-    });
-    return all;
+    return run.each_apart(tokens, {tokens.rows(), tokens.cols(), config.dim},
+                          [this](Run& own, const Tensor& one) { return hidden(own, one); });
   }
   Tensor z = embedding(run, tokens,
                        {.table = run.param(store().at("embed.tokens")),

@@ -1,7 +1,5 @@
 #include "model/vision_model.h"
 
-#include <cstring>
-
 #include "model/image_tokens.h"
 #include "ops/add_positions.h"
 #include "ops/dropout.h"
@@ -41,12 +39,8 @@ Tensor VisionModel::pooled(Run& run, const Tensor& tokens) {
 
 Tensor VisionModel::features(Run& run, const Tensor& images) {
   if (run.may_part(images.shape[0])) {
-    const Tensor all = run.make({images.shape[0], config().dim});
-    run.each_apart(images.shape[0], [&](Run& own, int64_t i) {
-      const Tensor one = features(own, images.entry(i));
-      std::memcpy(all.entry(i).data, one.data, one.bytes());
-    });
-    return all;
+    return run.each_apart(images, {images.shape[0], config().dim},
+                          [this](Run& own, const Tensor& one) { return features(own, one); });
   }
   Tensor z = pooled(run, tokens(run, images));
   run.see({"head."}, "pooled", z);

@@ -262,14 +262,18 @@ bool Run::may_part(int64_t n) const {
   return unseen() && !options_.train && threads > 1 && (n % threads == 0 || n >= 4 * threads);
 }
 
-void Run::each_apart(int64_t n, const std::function<void(Run& own, int64_t i)>& f) {
+Tensor Run::each_apart(const Tensor& batch, Shape out, const std::function<Tensor(Run&, const Tensor&)>& f) {
+  const int64_t n = batch.shape[0];
+  const Tensor all = make(out);
   std::vector<Cost> costs(static_cast<std::size_t>(n));
   parallel_chunks(n, 1, [&](int64_t i, int64_t, int64_t) {
     Run own(device_, options_);
-    f(own, i);
+    const Tensor one = f(own, batch.entry(i));
+    std::memcpy(all.entry(i).data, one.data, one.bytes());
     costs[static_cast<std::size_t>(i)] = own.forward_cost();
   });
   for (const Cost& cost : costs) forward_cost_ += cost;
+  return all;
 }
 
 void Run::rerun(const Tensor& x, const Tensor& y, const std::function<Tensor(const Tensor&)>& body) {

@@ -161,9 +161,9 @@ class Run {
   /// May n sequences be computed apart, one a thread? Not where this run must see every tensor itself, nor where that
   /// would leave threads idle.
   bool may_part(int64_t n) const;
-  /// Calls f(own, i) for each of n sequences, one a thread, each in a run of its own, and counts what they cost. A
-  /// sequence that one thread walks to the end stays in its caches.
-  void each_apart(int64_t n, const std::function<void(Run& own, int64_t i)>& f);
+  /// f of each sequence of a batch, one a thread, each in a run of its own; their results, together of the shape `out`.
+  /// A sequence that one thread walks to the end stays in its caches. Costs are counted here.
+  Tensor each_apart(const Tensor& batch, Shape out, const std::function<Tensor(Run& own, const Tensor& one)>& f);
 
  private:
   struct Slot {

@@ -77,8 +77,10 @@ void pack(Device& device, const Gemm& g, const KernelKey& key, const CompiledKer
   const bool int8 = key.products == Products::int8;
   std::optional<Scratch> rounded;
   if (int8) {
-    pack.scales.resize(static_cast<std::size_t>(key.n));
-    rounded.emplace(as_int8(device, g.b, !key.trans_b, pack.scales.data()));
+    std::vector<float> scales(static_cast<std::size_t>(key.n));
+    rounded.emplace(as_int8(device, g.b, !key.trans_b, scales.data()));
+    // They are the same for every layout of a version, and another thread may be reading them.
+    if (pack.version != device.packed().version()) pack.scales = std::move(scales);
   }
   dnnl::stream stream(state.engine);
   memory plain(

@@ -18,10 +18,12 @@ const char* name_of(DeviceKind kind);
 DeviceKind device_kind(std::string_view name);
 
 /// What the matrix products of `cpu` read; their results, and all other numbers, stay f32.
-///   bf16: copies of both operands rounded to bfloat16, summed in f32.
+///   bf16: copies of both operands rounded to bfloat16, summed in f32; attention's too, where the machine multiplies
+///         such numbers.
 ///   int8: where one operand is a weight, both as whole numbers in -127 .. 127 times a scale, one scale a row of the
-///         weight's outputs and one a row of the other operand, summed exactly; all other products as bf16. For
-///         inference: a gradient through such a product is that of the rounded weight.
+///         weight's outputs and one a row of the other operand, summed exactly; all other products as bf16. Of a few
+///         rows the other operand keeps more (few_rows.h). For inference: a gradient through such a product is that of
+///         the rounded weight.
 enum class Products : uint8_t { f32, bf16, int8 };
 
 const char* name_of(Products products);

@@ -1,23 +1,12 @@
 #include "tensor/outer_sum.h"
 
 #include "base/parallel.h"
+#include "tensor/isa.h"
 
 namespace crate {
-namespace {
-
-#if defined(__x86_64__)
-bool runs_avx512() {
-  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-         __builtin_cpu_supports("avx512cd") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-         __builtin_cpu_supports("avx512vl") != 0;
-}
-#endif
-
-}  // namespace
-
 const OuterKernels* outer_kernels([[maybe_unused]] Products products) {
 #if defined(__x86_64__)
-  if (!runs_avx512()) return nullptr;
+  if (cpu_isa() != Isa::avx512) return nullptr;
   if (products == Products::f32) return &outer_avx512;
   if (products == Products::bf16 && __builtin_cpu_supports("avx512bf16") != 0) return &outer_avx512_bf16;
 #endif
