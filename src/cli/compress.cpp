@@ -133,7 +133,7 @@ void tell(const Compressing& o, const CompressResult& r) {
   }
   const double speed = static_cast<double>(r.raw) / 1e3 / r.seconds;
   fmt::print(to, "{} bytes -> archive {} ({:.4f} bits a byte)", r.raw, r.archive, bits_a_byte(r.archive, r.raw));
-  if (o.online) {
+  if (o.model.empty()) {
     fmt::print(to, ", nothing else is needed\n{} weights learned while coding; {:.1f} KB/s\n", r.weights, speed);
     return;
   }
@@ -145,9 +145,24 @@ void tell(const Compressing& o, const CompressResult& r) {
                std::round(r.cuts / 8) + 0.0, r.raw > 0 ? r.cuts / static_cast<double>(r.raw) : 0);
 }
 
+CompressResult coded(const Compressing& o, const std::vector<InputFile>& inputs, const Sink& sink,
+                     CompressOptions options) {
+  if (o.model.empty()) {
+    LearningOptions learning;
+    for (const std::string& s : o.set) set_learning(learning, s);
+    return compress_online(learning, inputs, sink, options);
+  }
+  const QuantizedModel model = load_quantized(o.model, o.bits);
+  if (o.online) {
+    options.learning = learning_on(model);
+    for (const std::string& s : o.set) set_learning(*options.learning, s);
+  }
+  return compress(model, inputs, sink, options);
+}
+
 void run(const Compressing& o) {
   require(!o.out.empty(), "name the archive with -o FILE.crz, or -o - for standard output");
-  require(o.online == o.model.empty(), "give --model FILE, or --online to learn while coding; one of the two");
+  require(o.online || !o.model.empty(), "give --model FILE, or --online to learn while coding, or both");
   require(o.set.empty() || o.online, "--set belongs to --online");
   std::vector<InputFile> inputs;
   int64_t total = 0;
@@ -160,10 +175,7 @@ void run(const Compressing& o) {
   Meter meter(total);
   if (o.out != "-" && !o.json) options.progress = [&](const CompressProgress& p) { meter.show(p); };
   const Sink sink = [&](std::string_view bytes) { target.write(bytes); };
-  LearningOptions learning;
-  for (const std::string& s : o.set) set_learning(learning, s);
-  const CompressResult r = o.online ? compress_online(learning, inputs, sink, options)
-                                    : compress(load_quantized(o.model, o.bits), inputs, sink, options);
+  const CompressResult r = coded(o, inputs, sink, options);
   target.commit();
   meter.clear();
   tell(o, r);
@@ -302,7 +314,9 @@ void add_compress(CLI::App& app) {
   c->add_option("files", o->files, "any files; - for standard input")->required();
   c->add_option("-o,--out", o->out, "the archive; - for standard output");
   c->add_option("--model", o->model, "a model directory, or what crate quantize wrote");
-  c->add_flag("--online", o->online, "no model: one learns while it codes, and again in the same way while decoding");
+  c->add_flag("--online", o->online,
+              "the model learns while it codes, and again in the same way while decoding; without --model it begins "
+              "knowing nothing");
   c->add_option("--set", o->set, "of the learning, e.g. layers=4 (repeatable)");
   c->add_flag("--mix", o->options.mix, "with the statistics of the last bytes and of what followed them before");
   c->add_flag("--report", o->options.report, "with --mix: what the parts were worth; slower, the archive is the same");

@@ -7,6 +7,7 @@
 #include "testing/folder.h"
 #include "work/compress/archive.h"
 #include "work/compress/integer_kernels.h"
+#include "work/compress/quantized.h"
 
 namespace crate {
 namespace {
@@ -43,6 +44,47 @@ std::string content_of(const std::string& archive) {
   return out;
 }
 
+// Two layers that were never trained: what they know is that they know nothing.
+QuantizedModel prior(uint64_t seed) {
+  Device device;
+  ModelConfig c;
+  choose_crate_one(c);
+  c.dim = 16;
+  c.heads = c.layers = 2;
+  c.head_width = 8;
+  c.atoms = 48;
+  c.context = 32;
+  c.vocab = 257;
+  LanguageModel model(device, c);
+  model.init(seed);
+  return quantize(model, 8);
+}
+
+LearningOptions small_steps(const QuantizedModel& model) {
+  LearningOptions options = learning_on(model);
+  options.chunk = 32;
+  options.every = 64;
+  options.batch = 4;
+  options.rate = 8000;
+  return options;
+}
+
+std::string archive_of(const QuantizedModel& model, const std::string& bytes, CompressOptions options) {
+  std::string out;
+  compress(
+      model, {{"", source_of(bytes)}}, [&](std::string_view b) { out += b; }, options);
+  return out;
+}
+
+std::string content_of(const std::string& archive, const QuantizedModel& model) {
+  std::string out;
+  DecompressOptions options;
+  options.model = [&] { return model; };
+  options.open = [&](const std::string&) { return [&](std::string_view b) { out += b; }; };
+  decompress(source_of(archive), options);
+  return out;
+}
+
 bool can_learn() {
   try {
     archive_of("", false);
@@ -64,6 +106,24 @@ TEST(Online, ItLearns) {
   const std::string bytes = text(8000);
   EXPECT_LT(archive_of(bytes, false).size(), bytes.size() / 2);
   EXPECT_LT(archive_of(bytes, true).size(), bytes.size() / 6);
+}
+
+TEST(Online, AModelLearnsOn) {
+  if (!can_learn()) GTEST_SKIP() << "this machine has no exact products";
+  const QuantizedModel model = prior(1), other = prior(2);
+  const std::string bytes = text(3000);
+  const std::size_t as_it_is = archive_of(model, bytes, {}).size();
+  for (const bool mix : {false, true}) {
+    for (const bool embed : {false, true}) {
+      const std::string archive =
+          archive_of(model, bytes, {.embed = embed, .mix = mix, .learning = small_steps(model)});
+      EXPECT_EQ(embed ? content_of(archive) : content_of(archive, model), bytes);
+      if (embed) continue;
+      EXPECT_LT(archive.size(), as_it_is * 9 / 10);
+      EXPECT_THROW(content_of(archive, other), Error);
+      EXPECT_THROW(content_of(archive), Error);
+    }
+  }
 }
 
 TEST(Online, InstructionSetsAndThreadsReadEachOther) {

@@ -18,12 +18,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view magic = "CRZ1";
-constexpr char arithmetic = 3;  // raised whenever the numbers of a forward or of the learning change
+constexpr char arithmetic = 4;  // raised whenever the numbers of a forward or of the learning change
 constexpr std::size_t segment_size = std::size_t{4} << 20;
 constexpr std::size_t id_size = 16, check_size = 4, sum_size = 8;  // bytes
 
-enum Mode : char { model_apart = 0, model_inside = 1, learned = 2 };
+enum Mode : char { model_apart = 0, model_inside = 1, learned = 2, apart_learning = 3, inside_learning = 4 };
 constexpr char mixed = 16;
+bool learns(Mode mode) { return mode >= learned; }
+bool is_apart(Mode mode) { return mode == model_apart || mode == apart_learning; }
+bool is_inside(Mode mode) { return mode == model_inside || mode == inside_learning; }
 enum Record : char { end_record = 0, name_record = 1, segment_record = 2 };
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -80,10 +83,15 @@ Coding coding_with(const IntegerModel& model, const std::string& packed, const C
           model_coder(model, {.hop = hop, .streams = o.streams, .mix = o.mix, .report = o.report})};
 }
 
-Coding coding_with(const LearningOptions& learning, const CompressOptions& o) {
-  return {std::string(1, static_cast<char>(learned + (o.mix ? mixed : 0))) + with_length(pack_learning(learning)),
-          sum_of(OnlineLearner::fingerprint(learning), check_size),
-          online_coder({.learning = learning, .mix = o.mix, .report = o.report})};
+// `prior` and its packed bytes: none where the model begins knowing nothing.
+Coding coding_with(const LearningOptions& learning, const QuantizedModel* prior, const std::string& packed,
+                   const CompressOptions& o) {
+  const Mode mode = !prior ? learned : o.embed ? inside_learning : apart_learning;
+  std::string header = std::string(1, static_cast<char>(mode + (o.mix ? mixed : 0)));
+  header += with_length(pack_learning(learning));
+  if (prior) header += o.embed ? with_length(packed) : sum_of(packed, id_size);
+  return {header, sum_of(OnlineLearner::fingerprint(learning, prior), check_size),
+          online_coder({.learning = learning, .prior = prior, .mix = o.mix, .report = o.report})};
 }
 
 class Compressor {
@@ -211,37 +219,47 @@ class Decompressor {
     require(version == arithmetic,
             "{} was written with version {} of the arithmetic, this program has {}: use the program that wrote it",
             where_, static_cast<int>(version), static_cast<int>(arithmetic));
-    const char flags = in_.take(1)[0], mode = static_cast<char>(flags & ~mixed);
-    mix_ = flags != mode;
-    require(mode == model_apart || mode == model_inside || mode == learned, "{} is damaged: mode {}", where_,
-            static_cast<int>(mode));
-    std::string header = std::string(magic) + version + flags, inside;
-    if (mode != learned) {
+    const char flags = in_.take(1)[0];
+    mix_ = (flags & mixed) != 0;
+    mode_ = static_cast<Mode>(flags & ~mixed);
+    require(mode_ >= model_apart && mode_ <= inside_learning, "{} is damaged: mode {}", where_,
+            static_cast<int>(mode_));
+    std::string header = std::string(magic) + version + flags, learning, inside;
+    if (learns(mode_)) {
+      learning = take_with_length(header);
+    } else {
       const std::string numbers = in_.take(mix_ ? 4 : 2);
       hop_ = two_bytes_at(numbers, 0);
       if (mix_) streams_ = two_bytes_at(numbers, 2);
       header += numbers;
     }
-    if (mode == model_apart) {
-      header += id_ = in_.take(id_size);
-    } else {
-      inside = in_.take(in_.varint(uint64_t{1} << 28));
-      header += with_length(inside);
-    }
+    if (is_apart(mode_)) header += id_ = in_.take(id_size);
+    if (is_inside(mode_)) inside = take_with_length(header);
     header += check_ = in_.take(check_size);
     require(in_.take(check_size) == sum_of(header, check_size), "{} is damaged: its header has another checksum",
             where_);
-    if (!options_.decode || mode == model_apart) return;
-    if (mode == model_inside) return adopt(unpack_model(inside, where_));
-    const LearningOptions learning = unpack_learning(inside, where_);
-    require(sum_of(OnlineLearner::fingerprint(learning), check_size) == check_,
+    if (!options_.decode) return;
+    if (learns(mode_)) learning_ = unpack_learning(learning, where_);
+    if (is_inside(mode_)) return adopt(unpack_model(inside, where_));
+    if (mode_ == learned) learn_from(nullptr);
+  }
+
+  std::string take_with_length(std::string& header) {
+    const std::string bytes = in_.take(in_.varint(uint64_t{1} << 28));
+    header += with_length(bytes);
+    return bytes;
+  }
+
+  void learn_from(const QuantizedModel* prior) {
+    require(sum_of(OnlineLearner::fingerprint(learning_, prior), check_size) == check_,
             "this machine or this build learns other numbers than the one that wrote {}; nothing was decoded: use the "
             "same binary, on x86-64 with AVX2",
             where_);
-    use(online_coder({.learning = learning, .mix = mix_}));
+    use(online_coder({.learning = learning_, .prior = prior, .mix = mix_}));
   }
 
   void adopt(const QuantizedModel& model) {
+    if (learns(mode_)) return learn_from(&model);
     model_.emplace(model);
     require(sum_of(behaviour_of(*model_), check_size) == check_,
             "this machine computes other numbers than the one that wrote {} (instruction set {}); nothing was decoded: "
@@ -306,7 +324,9 @@ class Decompressor {
   const std::string& where_;
   ArchiveReader in_;
   int64_t hop_ = 0, streams_ = 0;
+  Mode mode_ = model_apart;
   bool mix_ = false;
+  LearningOptions learning_;
   std::string id_, check_;
   std::optional<IntegerModel> model_;
   std::unique_ptr<SegmentCoder> coder_;
@@ -331,8 +351,11 @@ Source source_of(std::string bytes) {
 CompressResult compress(const QuantizedModel& model, const std::vector<InputFile>& files, const Sink& sink,
                         const CompressOptions& options) {
   const std::string packed = pack_model(model);
-  const IntegerModel integer(model);
-  CompressResult result = Compressor(coding_with(integer, packed, options), sink, options).run(files);
+  std::optional<IntegerModel> integer;
+  if (!options.learning) integer.emplace(model);
+  Coding coding = options.learning ? coding_with(*options.learning, &model, packed, options)
+                                   : coding_with(*integer, packed, options);
+  CompressResult result = Compressor(std::move(coding), sink, options).run(files);
   result.model = static_cast<int64_t>(packed.size());
   result.weights = count_parameters(model.config).all;
   return result;
@@ -340,7 +363,7 @@ CompressResult compress(const QuantizedModel& model, const std::vector<InputFile
 
 CompressResult compress_online(const LearningOptions& learning, const std::vector<InputFile>& files, const Sink& sink,
                                const CompressOptions& options) {
-  CompressResult result = Compressor(coding_with(learning, options), sink, options).run(files);
+  CompressResult result = Compressor(coding_with(learning, nullptr, {}, options), sink, options).run(files);
   result.weights = OnlineLearner(learning).weights();
   return result;
 }

@@ -4,18 +4,20 @@
 //     0 the reader has the model    hop (2 bytes)  first 16 bytes of the model's SHA-256
 //     1 it is inside                hop (2 bytes)  length (varint), packed model
 //     2 it learns while it codes    length (varint), packed LearningOptions
+//     3, 4  as 0, 1, and it learns on while it codes   length (varint), packed LearningOptions, then as there, no hop
 //   (mode + 16: mixed with statistics, mixer.h; modes 0 and 1 then have the streams of a segment, 2 bytes, after hop)
 //   check of behaviour (4 bytes)  4 bytes of the SHA-256 of all this
 //   then records: 1 name (length, bytes): a file begins      2 segment (see below)      0 the end
 //   segment: raw size, method (0 stored, 1 coded), payload size (varints), 8 bytes of SHA-256 of the payload, 8 of the
 //   raw bytes, payload
 //
-// The check is what the model's logits on a fixed text hash to (mode 2: the weights after a little learning): a machine
-// that would compute other numbers finds out before it decodes. A single file has no name record, so that an archive
-// is never more than 0.1 % + 64 bytes larger than its content: a segment that does not get smaller is stored.
+// The check is what the model's logits on a fixed text hash to (modes 2 to 4: the weights after a little learning): a
+// machine that would compute other numbers finds out before it decodes. A single file has no name record, so that an
+// archive is never more than 0.1 % + 64 bytes larger than its content: a segment that does not get smaller is stored.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,8 +48,9 @@ struct CompressOptions {
   int64_t streams =
       0;            // a segment of 4 MiB; 0: one per 128 KiB, mixed: one. More are faster to decode and cost some bytes
   int64_t hop = 0;  // tokens between windows, 1 .. context; 0: three quarters of the context
-  bool mix = false;     // with the statistics of mixer.h
-  bool report = false;  // with mix: what the parts were worth
+  bool mix = false;                              // with the statistics of mixer.h
+  bool report = false;                           // with mix: what the parts were worth
+  std::optional<LearningOptions> learning = {};  // the model learns on while it codes; hop and streams say nothing then
   std::function<void(const CompressProgress&)> progress = {};
 };
 

@@ -20,19 +20,14 @@ struct Field {
   int64_t least, most;
 };
 
-constexpr Field fields[] = {{"dim", &LearningOptions::dim, 8, 1024},
-                            {"heads", &LearningOptions::heads, 1, 64},
-                            {"layers", &LearningOptions::layers, 1, 32},
-                            {"context", &LearningOptions::context, 8, 1024},
-                            {"streams", &LearningOptions::streams, 1, 256},
-                            {"chunk", &LearningOptions::chunk, 1, 1024},
-                            {"every", &LearningOptions::every, 1, 1 << 20},
-                            {"batch", &LearningOptions::batch, 1, 1024},
-                            {"steps", &LearningOptions::steps, 0, 64},
-                            {"rate", &LearningOptions::rate, 1, 1000},
-                            {"slowing", &LearningOptions::slowing, 1, 1 << 30},
-                            {"average", &LearningOptions::average, 1, 9999},
-                            {"seed", &LearningOptions::seed, 0, 1 << 30}};
+constexpr Field fields[] = {
+    {"dim", &LearningOptions::dim, 8, 1024},         {"heads", &LearningOptions::heads, 1, 64},
+    {"layers", &LearningOptions::layers, 1, 32},     {"context", &LearningOptions::context, 8, 1024},
+    {"streams", &LearningOptions::streams, 1, 256},  {"chunk", &LearningOptions::chunk, 1, 1024},
+    {"every", &LearningOptions::every, 1, 1 << 20},  {"batch", &LearningOptions::batch, 1, 1024},
+    {"replay", &LearningOptions::replay, 0, 100},    {"steps", &LearningOptions::steps, 0, 64},
+    {"rate", &LearningOptions::rate, 1, 1000000},    {"slowing", &LearningOptions::slowing, 1, 1 << 30},
+    {"average", &LearningOptions::average, 1, 9999}, {"seed", &LearningOptions::seed, 0, 1 << 30}};
 
 // The block crate-one in its proportions: subspaces 1.5 times as many numbers as the stream, 4.25 times as many atoms.
 ModelConfig config_of(const LearningOptions& o) {
@@ -48,22 +43,44 @@ ModelConfig config_of(const LearningOptions& o) {
   return c;
 }
 
+std::vector<float> floats_of(const QuantizedMatrix& m) {
+  std::vector<float> out;
+  for (int64_t i = 0; i < m.rows; ++i)
+    for (int64_t j = 0; j < m.cols; ++j)
+      out.push_back(m.scales[static_cast<std::size_t>(i)] * m.values[static_cast<std::size_t>(i * m.cols + j)]);
+  return out;
+}
+
 constexpr int64_t warmup = 30;  // steps
 constexpr int64_t most_numbers = 1 << 24, most_tokens = 1 << 16;
 
 }  // namespace
 
-void LearningOptions::validate() const {
+void LearningOptions::validate() const { validate(config_of(*this)); }
+
+void LearningOptions::validate(const ModelConfig& config) const {
   for (const Field& f : fields)
     require(this->*f.at >= f.least && this->*f.at <= f.most, "[online] {} must be {} to {}, came {}", f.name, f.least,
             f.most, this->*f.at);
+  require(context == config.context, "[online] context must be the model's, {}, came {}", config.context, context);
   require(chunk <= context, "[online] chunk must be at most the context of {}, came {}", context, chunk);
-  config_of(*this).validate();
+  config.validate();
   // An archive may ask for anything; what it gets stays below a few gigabytes.
-  const int64_t numbers = count_parameters(config_of(*this)).all;
+  const int64_t numbers = count_parameters(config).all;
   require(numbers <= most_numbers && batch * context <= most_tokens,
           "[online] at most {} numbers and {} tokens a step, came {} and {}", most_numbers, most_tokens, numbers,
           batch * context);
+}
+
+LearningOptions learning_on(const QuantizedModel& prior) {
+  LearningOptions options;
+  options.context = prior.config.context;
+  options.chunk = std::min(options.chunk, options.context);
+  options.every = 256;
+  options.batch = 2;
+  options.replay = 0;
+  options.rate = 200;
+  return options;
 }
 
 std::string pack_learning(const LearningOptions& options) {
@@ -77,7 +94,6 @@ LearningOptions unpack_learning(std::string_view bytes, const std::string& where
   ByteReader in(bytes, where);
   for (const Field& f : fields) options.*f.at = static_cast<int64_t>(in.varint(static_cast<uint64_t>(f.most)));
   require(in.rest().empty(), "{} is damaged: its learning has more numbers than this program knows", where);
-  options.validate();
   return options;
 }
 
@@ -103,23 +119,53 @@ struct OnlineLearner::Learning {
   WeightAverage average;
   int64_t step = 0;
 
-  explicit Learning(const LearningOptions& o)
-      : model(device, config_of(o)),
+  Learning(const LearningOptions& o, const ModelConfig& config, const QuantizedModel* prior)
+      : model(device, config),
         optimizer(device, {&model.store()}, {.name = "muon", .eps = 1e-10, .clip = 1}),
         average(device, {&model.store()}) {
-    model.init(static_cast<uint64_t>(o.seed));
-    // The half begins as nothing but the stream.
-    for (Param& p : model.store().all())
-      if (p.name.ends_with("dict_out")) scale(device, p.value, 0);
+    if (prior)
+      begin_as(*prior);
+    else
+      begin_anew(static_cast<uint64_t>(o.seed));
     model.store().values_changed();
     model.store().allocate_grads();
     average.set();
   }
+
+  void begin_anew(uint64_t seed) {
+    model.init(seed);
+    // The half begins as nothing but the stream.
+    for (Param& p : model.store().all())
+      if (p.name.ends_with("dict_out")) scale(device, p.value, 0);
+  }
+
+  void begin_as(const QuantizedModel& prior) {
+    for (Param& p : model.store().all()) {
+      const std::vector<float> numbers =
+          p.value.shape.rank() == 2 ? floats_of(prior.matrix(p.name)) : prior.vector(p.name);
+      require(static_cast<int64_t>(numbers.size()) == p.value.numel(), "[online] the model's {} has {} numbers, not {}",
+              p.name, numbers.size(), p.value.numel());
+      std::copy(numbers.begin(), numbers.end(), p.value.as<float>());
+    }
+  }
 };
 
-OnlineLearner::OnlineLearner(const LearningOptions& options) : options_(options) {
-  options_.validate();
-  learning_ = std::make_unique<Learning>(options_);
+namespace {
+
+// Without what only training knows.
+ModelConfig config_for(const LearningOptions& options, const QuantizedModel* prior) {
+  if (!prior) return config_of(options);
+  ModelConfig config = prior->config;
+  config.dropout = 0;
+  return config;
+}
+
+}  // namespace
+
+OnlineLearner::OnlineLearner(const LearningOptions& options, const QuantizedModel* prior) : options_(options) {
+  const ModelConfig config = config_for(options, prior);
+  options_.validate(config);
+  learning_ = std::make_unique<Learning>(options_, config, prior);
 }
 
 OnlineLearner::~OnlineLearner() = default;
@@ -164,13 +210,14 @@ void OnlineLearner::learn(std::span<const std::string_view> pieces) {
   for (const std::string_view p : all) known += p.size();
   if (fresh.empty()) return;
   const Rng rng(static_cast<uint64_t>(options_.seed), Stream::data);
+  const int64_t newest = options_.batch - options_.batch * options_.replay / 100;
   for (int64_t s = 0; s < options_.steps; ++s, ++l.step) {
     Windows windows{options_.context, {}, {}};
     for (int64_t r = 0; r < options_.batch; ++r) {
-      if (r < options_.batch / 2) {
+      if (r < newest) {
         // From the newest bytes of every piece back, a window behind the other.
         const auto pieces_now = static_cast<int64_t>(fresh.size());
-        const std::string_view p = fresh[static_cast<std::size_t>((r + l.step * (options_.batch / 2)) % pieces_now)];
+        const std::string_view p = fresh[static_cast<std::size_t>((r + l.step * newest) % pieces_now)];
         const auto size = static_cast<int64_t>(p.size());
         const int64_t back = r / pieces_now * options_.context;
         windows.add(p, back < size ? size - back : size);
@@ -190,7 +237,7 @@ void OnlineLearner::learn(std::span<const std::string_view> pieces) {
     run.backward(out.loss);
     const double step = static_cast<double>(l.step), warm = std::min(1.0, (step + 1) / warmup);
     l.optimizer.update(
-        1e-3 * static_cast<double>(options_.rate) * warm / std::sqrt(1 + step / static_cast<double>(options_.slowing)),
+        1e-6 * static_cast<double>(options_.rate) * warm / std::sqrt(1 + step / static_cast<double>(options_.slowing)),
         0, l.step);
     l.average.update(std::min(1 - 1 / static_cast<double>(options_.average), (1 + step) / (10 + step)));
   }
@@ -199,11 +246,11 @@ void OnlineLearner::learn(std::span<const std::string_view> pieces) {
 
 void OnlineLearner::keep(std::string segment) { known_.push_back(std::move(segment)); }
 
-std::string OnlineLearner::fingerprint(const LearningOptions& options) {
+std::string OnlineLearner::fingerprint(const LearningOptions& options, const QuantizedModel* prior) {
   LearningOptions little = options;
   little.batch = 4;
   little.steps = 3;
-  OnlineLearner learner(little);
+  OnlineLearner learner(little, prior);
   const std::string text = "Learning is compression. 0123456789 The best model is the shortest program.\n";
   const std::string_view pieces[] = {text, std::string_view(text).substr(20), std::string_view(text).substr(7, 30)};
   learner.learn(pieces);

@@ -70,7 +70,7 @@ class LockstepCoder final : public SegmentCoder {
     mix(coding.mix, coding.report);
   }
   explicit LockstepCoder(const OnlineCoding& coding)
-      : learner_(std::make_unique<OnlineLearner>(coding.learning)), kernels_(integer_kernels()) {
+      : learner_(std::make_unique<OnlineLearner>(coding.learning, coding.prior)), kernels_(integer_kernels()) {
     mix(coding.mix, coding.report);
   }
 

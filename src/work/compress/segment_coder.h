@@ -46,6 +46,7 @@ std::unique_ptr<SegmentCoder> model_coder(const IntegerModel& model, const Model
 
 struct OnlineCoding {
   LearningOptions learning;
+  const QuantizedModel* prior = nullptr;  // as which it begins; read now only
   bool mix = false, report = false;
 };
 std::unique_ptr<SegmentCoder> online_coder(const OnlineCoding& coding);
