@@ -11,9 +11,8 @@ namespace crate {
 namespace {
 
 using fixed::clamp;
-using fixed::shift_round;
 
-constexpr int64_t log2_e_q16 = 94548;
+constexpr int32_t log2_e_q16 = 94548;
 constexpr std::size_t rows_at_once = 32;  // what lies between the products of so many stays in the cache
 
 std::vector<int32_t> widened(const QuantizedMatrix& m) {
@@ -155,7 +154,7 @@ void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const R
   ByteRows bytes;
   bytes.set(kernels, z.data(), n, d_, false);
   head_.apply(kernels, bytes, logits);
-  for (int64_t i = 0; i < n * vocab_; ++i) logits[i] = clamp(shift_round(logits[i] * log2_e_q16, 16));
+  kernels.multiply(log2_e_q16, 16, n * vocab_, logits);
 }
 
 std::string behaviour_of(const IntegerModel& model) {
