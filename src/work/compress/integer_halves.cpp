@@ -39,13 +39,12 @@ void subtract(const int32_t* a, const int32_t* b, int64_t n, int32_t* to) {
 }
 
 // y = W' z for rows z, with the scales of W's rows on z; z is overwritten.
-void read_out(const IntegerKernels& kernels, const IntegerProduct& transposed, std::vector<int32_t>& z, int64_t rows,
-              bool codes, int32_t* y) {
-  const int64_t m = static_cast<int64_t>(z.size()) / rows;
-  for (int64_t r = 0; r < rows; ++r) transposed.weigh(kernels, z.data() + r * m);
-  ByteRows bytes;
-  bytes.set(kernels, z.data(), rows, m, codes);
-  transposed.apply(kernels, bytes, y);
+void read_out(const IntegerKernels& kernels, const IntegerProduct& transposed, int32_t* z, int64_t rows, bool codes,
+              int32_t* y, IntegerScratch& scratch) {
+  const int64_t m = transposed.inputs();
+  for (int64_t r = 0; r < rows; ++r) transposed.weigh(kernels, z + r * m);
+  scratch.bytes.set(kernels, z, rows, m, codes);
+  transposed.apply(kernels, scratch, y);
 }
 
 class Square final : public IntegerHalf {
@@ -57,16 +56,16 @@ class Square final : public IntegerHalf {
         back_(IntegerProduct::transposed(model.matrix(fmt::format("blocks.{}.ista.dict", layer)))),
         proximal_(model, layer, d_) {}
 
-  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y) const override {
-    std::vector<int32_t> made(static_cast<std::size_t>(rows * d_)), r(made.size());
-    ByteRows bytes;
+  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y,
+             IntegerScratch& scratch) const override {
+    int32_t *made = room(scratch.match, rows * d_), *r = room(scratch.rest, rows * d_);
     std::copy_n(v, rows * d_, y);
     for (int s = 0; s < steps_; ++s) {
-      bytes.set(kernels, y, rows, d_, s > 0);
-      dict_.apply(kernels, bytes, made.data());
-      subtract(v, made.data(), rows * d_, r.data());
-      read_out(kernels, back_, r, rows, false, made.data());
-      proximal_.apply(kernels, made.data(), rows, y);
+      scratch.bytes.set(kernels, y, rows, d_, s > 0);
+      dict_.apply(kernels, scratch, made);
+      subtract(v, made, rows * d_, r);
+      read_out(kernels, back_, r, rows, false, made, scratch);
+      proximal_.apply(kernels, made, rows, y);
     }
   }
 
@@ -90,21 +89,22 @@ class Wide final : public IntegerHalf {
     if (model.has(out)) apart_ = std::make_unique<IntegerProduct>(IntegerProduct::transposed(model.matrix(out)));
   }
 
-  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y) const override {
-    std::vector<int32_t> z(static_cast<std::size_t>(rows * atoms_)), match(z.size()), code;
-    std::vector<int32_t> r(v, v + rows * d_);
-    ByteRows bytes;
+  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y,
+             IntegerScratch& scratch) const override {
+    int32_t *z = room(scratch.codes, rows * atoms_), *match = room(scratch.match, rows * atoms_);
+    int32_t *copy = room(scratch.copy, rows * atoms_), *r = room(scratch.rest, rows * d_);
+    std::fill_n(z, rows * atoms_, 0);
     for (int s = 0; s < steps_; ++s) {
       if (s > 0) {
-        code = z;
-        read_out(kernels, back_, code, rows, true, y);
-        subtract(v, y, rows * d_, r.data());
+        std::copy_n(z, rows * atoms_, copy);
+        read_out(kernels, back_, copy, rows, true, y, scratch);
+        subtract(v, y, rows * d_, r);
       }
-      bytes.set(kernels, r.data(), rows, d_, false);
-      dict_.apply(kernels, bytes, match.data());
-      proximal_.apply(kernels, match.data(), rows, z.data());
+      scratch.bytes.set(kernels, s > 0 ? r : v, rows, d_, false);
+      dict_.apply(kernels, scratch, match);
+      proximal_.apply(kernels, match, rows, z);
     }
-    read_out(kernels, apart_ ? *apart_ : back_, z, rows, true, y);
+    read_out(kernels, apart_ ? *apart_ : back_, z, rows, true, y, scratch);
   }
 
  private:
@@ -125,19 +125,19 @@ class Mlp final : public IntegerHalf {
     if (model.has(at + "b_out")) b_out_ = fixed_of(model.vector(at + "b_out"), 16);
   }
 
-  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y) const override {
+  void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y,
+             IntegerScratch& scratch) const override {
     const int64_t d = out_.outputs(), m = in_.outputs();
-    ByteRows bytes;
-    bytes.set(kernels, v, rows, d, false);
-    std::vector<int32_t> hidden(static_cast<std::size_t>(rows * m));
-    in_.apply(kernels, bytes, hidden.data());
+    scratch.bytes.set(kernels, v, rows, d, false);
+    int32_t* hidden = room(scratch.codes, rows * m);
+    in_.apply(kernels, scratch, hidden);
     for (int64_t i = 0; i < rows * m; ++i) {
-      int32_t& h = hidden[static_cast<std::size_t>(i)];
+      int32_t& h = hidden[i];
       if (!b_in_.empty()) h = clamp(int64_t{h} + b_in_[static_cast<std::size_t>(i % m)]);
       h = gelu_ ? clamp(shift_round(int64_t{h} * fixed::normal_cdf(h), 16)) : std::max(h, 0);
     }
-    bytes.set(kernels, hidden.data(), rows, m, !gelu_);
-    out_.apply(kernels, bytes, y);
+    scratch.bytes.set(kernels, hidden, rows, m, !gelu_);
+    out_.apply(kernels, scratch, y);
     for (int64_t i = 0; i < rows * d && !b_out_.empty(); ++i)
       y[i] = clamp(int64_t{y[i]} + b_out_[static_cast<std::size_t>(i % d)]);
   }

@@ -10,7 +10,8 @@ class IntegerHalf {
  public:
   virtual ~IntegerHalf() = default;
   /// v (rows, d), Q16, is what the norm before it gave; y (rows, d) comes out, without the residual.
-  virtual void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y) const = 0;
+  virtual void apply(const IntegerKernels& kernels, const int32_t* v, int64_t rows, int32_t* y,
+                     IntegerScratch& scratch) const = 0;
 };
 
 /// Of the family the model belongs to.

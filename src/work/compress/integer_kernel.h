@@ -34,23 +34,32 @@ inline int32_t exp2_minus_15(int32_t u) {
   return y >> (whole < 31 ? whole : 31);
 }
 
-inline void softmax(int32_t* scores, int64_t n, int32_t factor, int fraction, int16_t* weights) {
-  int32_t top = -static_cast<int32_t>(limit);
+inline void multiply(int32_t factor, int down, int64_t n, int32_t* x) {
+  for (int64_t j = 0; j < n; ++j) x[j] = held(rounded(int64_t{x[j]} * factor, down));
+}
+
+// x -> 2^-(the largest - x) in Q15; their sum: context <= 2^15 numbers of at most 2^15.
+inline int32_t exponentials(int32_t* x, int64_t n) {
+  int32_t top = -static_cast<int32_t>(limit), total = 0;
+  for (int64_t j = 0; j < n; ++j) top = x[j] > top ? x[j] : top;
   for (int64_t j = 0; j < n; ++j) {
-    scores[j] = held(rounded(int64_t{scores[j]} * factor, fraction));
-    top = scores[j] > top ? scores[j] : top;
+    x[j] = exp2_minus_15(top - x[j]);
+    total += x[j];
   }
-  int32_t total = 0;  // context <= 2^15 numbers of at most 2^15
+  return total;
+}
+
+inline void shares(const int32_t* x, int64_t n, int64_t reciprocal, int16_t* weights) {
   for (int64_t j = 0; j < n; ++j) {
-    scores[j] = exp2_minus_15(top - scores[j]);
-    total += scores[j];
-  }
-  // total >= 2^15, since the largest has 2^15: the reciprocal fits 31 bits.
-  const int64_t reciprocal = (int64_t{1} << 45) / total;
-  for (int64_t j = 0; j < n; ++j) {
-    const int64_t w = (scores[j] * reciprocal + (int64_t{1} << 29)) >> 30;
+    const int64_t w = (x[j] * reciprocal + (int64_t{1} << 29)) >> 30;
     weights[j] = static_cast<int16_t>(w < 32767 ? w : 32767);
   }
+}
+
+inline void softmax(int32_t* scores, int64_t n, int32_t factor, int fraction, int16_t* weights) {
+  multiply(factor, fraction, n, scores);
+  // The sum is at least 2^15, since the largest has 2^15: the reciprocal fits 31 bits.
+  shares(scores, n, (int64_t{1} << 45) / exponentials(scores, n), weights);
 }
 
 inline void mix(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {

@@ -55,6 +55,8 @@ struct IntegerKernels {
   void (*exclude)(const int16_t* own, int64_t p, bool exclusive, int down, int32_t* out);
   /// z = [z +] (y + bias) gamma 2^-24; bias and gamma may be null.
   void (*add)(const int32_t* y, const int32_t* bias, const int32_t* gamma, bool residual, int64_t n, int32_t* z);
+  /// x = x factor 2^-down, rounded; 1 <= down <= 62.
+  void (*multiply)(int32_t factor, int down, int64_t n, int32_t* x);
   /// 2^22 2^-(top - logit) + 1 for 256 logits in Q16.
   void (*chances)(const int32_t* logits, uint32_t* weights);
 };

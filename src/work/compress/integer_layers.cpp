@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/error.h"
 #include "work/compress/fixed.h"
@@ -98,26 +99,36 @@ void IntegerProduct::weigh(const IntegerKernels& kernels, int32_t* x) const {
   kernels.weigh(weights_.data(), static_cast<int64_t>(weights_.size()), x);
 }
 
-void IntegerProduct::apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const {
-  const int64_t padded = blocks_ * pack_rows, rows = x.rows();
-  std::vector<int32_t> sums(static_cast<std::size_t>(rows * padded));
-  if (x.codes() && rows == 1) {
-    std::vector<int32_t> listed;
+// Most of a code is zero, so its rows are walked one by one: four rows at once read every group but save no product.
+void IntegerProduct::multiply(const IntegerKernels& kernels, const ByteRows& x, std::vector<int32_t>& listed,
+                              int32_t* sums) const {
+  const int64_t padded = blocks_ * pack_rows;
+  if (!x.codes())
+    return kernels.product(packed_.data(), blocks_, groups_, x.row(0), x.stride(), x.rows(), sums, padded);
+  int32_t* list = room(listed, groups_);
+  for (int64_t r = 0; r < x.rows(); ++r) {
+    int64_t count = 0;
     for (int64_t g = 0; g < groups_; ++g) {
-      const uint8_t* a = x.row(0) + g * pack_columns;
-      if ((a[0] | a[1] | a[2] | a[3]) != 0) listed.push_back(static_cast<int32_t>(g));
+      int32_t four;
+      std::memcpy(&four, x.row(r) + g * pack_columns, sizeof four);
+      list[count] = static_cast<int32_t>(g);
+      count += four != 0 ? 1 : 0;
     }
-    kernels.sparse_product(packed_.data(), blocks_, groups_, x.row(0), listed.data(),
-                           static_cast<int64_t>(listed.size()), sums.data());
-  } else {
-    kernels.product(packed_.data(), blocks_, groups_, x.row(0), x.stride(), rows, sums.data(), padded);
+    kernels.sparse_product(packed_.data(), blocks_, groups_, x.row(r), list, count, sums + r * padded);
   }
+}
+
+void IntegerProduct::apply(const IntegerKernels& kernels, IntegerScratch& scratch, int32_t* y) const {
+  const ByteRows& x = scratch.bytes;
+  const int64_t padded = blocks_ * pack_rows, rows = x.rows();
+  const int32_t* sums = room(scratch.sums, rows * padded);
+  multiply(kernels, x, scratch.listed, scratch.sums.data());
   const int32_t zero = x.codes() ? 0 : 128;
   for (int64_t r = 0; r < rows; ++r) {
     const Step& step = x.step(r);
     // Scales so large that nothing is left to shift away do not occur in models that were trained.
     const int down = std::max(1, exponent_ - step.exponent);
-    kernels.rescale(sums.data() + r * padded, sums_.data(), zero, scales_.data(), step.mantissa, down, outputs_,
+    kernels.rescale(sums + r * padded, sums_.data(), zero, scales_.data(), step.mantissa, down, outputs_,
                     y + r * outputs_);
   }
 }

@@ -35,6 +35,19 @@ class ByteRows {
   bool codes_ = false;
 };
 
+/// What a forward writes in between; it lives with the caller, so that no byte asks for memory.
+struct IntegerScratch {
+  ByteRows bytes;
+  std::vector<int32_t> sums, listed;                 // of a product
+  std::vector<int32_t> stream, x, coords, heads, y;  // of a layer
+  std::vector<int32_t> codes, copy, match, rest;     // of its second half
+};
+/// At least n numbers of v.
+inline int32_t* room(std::vector<int32_t>& v, int64_t n) {
+  if (v.size() < static_cast<std::size_t>(n)) v.resize(static_cast<std::size_t>(n));
+  return v.data();
+}
+
 /// y = W x with W from a quantized matrix.
 class IntegerProduct {
  public:
@@ -49,10 +62,11 @@ class IntegerProduct {
 
   int64_t outputs() const { return outputs_; }
   int64_t inputs() const { return inputs_; }
-  /// y (rows, outputs) in Q16.
-  void apply(const IntegerKernels& kernels, const ByteRows& x, int32_t* y) const;
+  /// y (rows, outputs) in Q16, of the rows in scratch.bytes.
+  void apply(const IntegerKernels& kernels, IntegerScratch& scratch, int32_t* y) const;
 
  private:
+  void multiply(const IntegerKernels& kernels, const ByteRows& x, std::vector<int32_t>& listed, int32_t* sums) const;
   void pack(const QuantizedMatrix& w, bool transpose);
   void set_scales(const std::vector<float>& scales);
 

@@ -11,9 +11,8 @@ namespace crate {
 namespace {
 
 using fixed::clamp;
-using fixed::shift_round;
 
-constexpr int64_t log2_e_q16 = 94548;
+constexpr int32_t log2_e_q16 = 94548;
 constexpr std::size_t rows_at_once = 32;  // what lies between the products of so many stays in the cache
 
 std::vector<int32_t> widened(const QuantizedMatrix& m) {
@@ -93,8 +92,8 @@ IntegerState IntegerModel::open() const {
   return state;
 }
 
-std::vector<IntegerModel::Place> IntegerModel::embed(std::span<const Row> rows, int32_t* z) const {
-  std::vector<Place> places;
+// Rows of one state come one after another: each takes a place and moves the state on.
+void IntegerModel::embed(std::span<const Row> rows, int64_t* places, int32_t* z) const {
   for (const Row& row : rows) {
     require(row.state->used < context_, "[codec] a window of {} tokens is full", context_);
     require(row.token >= 0 && row.token < vocab_, "[codec] token {} lies outside the vocabulary of {}", row.token,
@@ -102,60 +101,64 @@ std::vector<IntegerModel::Place> IntegerModel::embed(std::span<const Row> rows, 
     const int32_t* from = embedding_.data() + row.token * d_;
     const int32_t* position = positions_.empty() ? nullptr : positions_.data() + row.state->used * d_;
     for (int64_t j = 0; j < d_; ++j) z[j] = from[j] + (position ? position[j] : 0);
-    places.push_back({row.state, row.state->used++});
+    *places++ = row.state->used++;
     z += d_;
   }
-  return places;
 }
 
-void IntegerModel::attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index,
-                                  std::span<const Place> places, int32_t* z) const {
-  const auto n = static_cast<int64_t>(places.size());
-  const int64_t width = layer.coords.outputs();
-  std::vector<int32_t> x(static_cast<std::size_t>(n * d_)), coords(static_cast<std::size_t>(n * width));
-  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(kernels, z + r * d_, x.data() + r * d_);
-  ByteRows bytes;
-  bytes.set(kernels, x.data(), n, d_, false);
-  layer.coords.apply(kernels, bytes, coords.data());
-  std::vector<int32_t> heads(static_cast<std::size_t>(n * layer.out.inputs()));
-  for (std::size_t i = 0; i < coords.size() && !layer.coords_bias.empty(); ++i)
-    coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[i % static_cast<std::size_t>(width)]);
-  for (int64_t r = 0; r < n; ++r) {
-    const Place& place = places[static_cast<std::size_t>(r)];
-    layer.attention.attend(kernels, coords.data() + r * width, place.position,
-                           place.state->caches[static_cast<std::size_t>(index)], heads.data() + r * layer.out.inputs());
-  }
-  bytes.set(kernels, heads.data(), n, layer.out.inputs(), false);
-  std::vector<int32_t> y(x.size());
-  layer.out.apply(kernels, bytes, y.data());
-  add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y.data(), d_, z);
+void IntegerModel::attention_half(const IntegerKernels& kernels, std::size_t index, std::span<const Row> rows,
+                                  const int64_t* places, IntegerScratch& scratch) const {
+  const Layer& layer = layers_[index];
+  const auto n = static_cast<int64_t>(rows.size());
+  const int64_t width = layer.coords.outputs(), out_width = layer.out.inputs();
+  int32_t *z = scratch.stream.data(), *x = room(scratch.x, n * d_), *y = room(scratch.y, n * d_);
+  int32_t *coords = room(scratch.coords, n * width), *heads = room(scratch.heads, n * out_width);
+  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(kernels, z + r * d_, x + r * d_);
+  scratch.bytes.set(kernels, x, n, d_, false);
+  layer.coords.apply(kernels, scratch, coords);
+  for (int64_t i = 0; i < n * width && !layer.coords_bias.empty(); ++i)
+    coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[static_cast<std::size_t>(i % width)]);
+  for (int64_t r = 0; r < n; ++r)
+    layer.attention.attend(kernels, coords + r * width, places[r],
+                           rows[static_cast<std::size_t>(r)].state->caches[index], heads + r * out_width);
+  scratch.bytes.set(kernels, heads, n, out_width, false);
+  layer.out.apply(kernels, scratch, y);
+  add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y, d_, z);
 }
 
 void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
+  IntegerScratch scratch;
+  forward(kernels, rows, logits, scratch);
+}
+
+void IntegerModel::forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits,
+                           IntegerScratch& scratch) const {
   for (std::size_t at = 0; at < rows.size(); at += rows_at_once) {
     const std::size_t n = std::min(rows_at_once, rows.size() - at);
-    forward_some(kernels, rows.subspan(at, n), logits ? logits + static_cast<int64_t>(at) * vocab_ : nullptr);
+    forward_some(kernels, rows.subspan(at, n), logits ? logits + static_cast<int64_t>(at) * vocab_ : nullptr, scratch);
   }
 }
 
-void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const {
+void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits,
+                                IntegerScratch& scratch) const {
   const auto n = static_cast<int64_t>(rows.size());
-  std::vector<int32_t> z(static_cast<std::size_t>(n * d_)), v(z.size()), y(z.size());
-  const std::vector<Place> places = embed(rows, z.data());
+  int64_t places[rows_at_once];
+  int32_t *z = room(scratch.stream, n * d_), *v = room(scratch.x, n * d_), *y = room(scratch.y, n * d_);
+  embed(rows, places, z);
+  const std::vector<int32_t> no_bias;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    attention_half(kernels, layer, static_cast<int64_t>(i), places, z.data());
-    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z.data() + r * d_, v.data() + r * d_);
-    layer.half->apply(kernels, v.data(), n, y.data());
-    add_to_stream(kernels, {}, layer.gamma2, layer.residual, n, y.data(), d_, z.data());
+    attention_half(kernels, i, rows, places, scratch);
+    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z + r * d_, v + r * d_);
+    layer.half->apply(kernels, v, n, y, scratch);
+    add_to_stream(kernels, no_bias, layer.gamma2, layer.residual, n, y, d_, z);
   }
   if (logits == nullptr) return;
   if (has_norm_)
-    for (int64_t r = 0; r < n; ++r) norm_.apply(kernels, z.data() + r * d_, z.data() + r * d_);
-  ByteRows bytes;
-  bytes.set(kernels, z.data(), n, d_, false);
-  head_.apply(kernels, bytes, logits);
-  for (int64_t i = 0; i < n * vocab_; ++i) logits[i] = clamp(shift_round(logits[i] * log2_e_q16, 16));
+    for (int64_t r = 0; r < n; ++r) norm_.apply(kernels, z + r * d_, z + r * d_);
+  scratch.bytes.set(kernels, z, n, d_, false);
+  head_.apply(kernels, scratch, logits);
+  kernels.multiply(log2_e_q16, 16, n * vocab_, logits);
 }
 
 std::string behaviour_of(const IntegerModel& model) {

@@ -38,17 +38,17 @@ class IntegerModel {
   };
   /// logits (rows, vocab) of what follows each row: Q16, base 2; null: not wanted. Throws Error when a state is full.
   void forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const;
+  /// The same with memory of the caller's, for one forward after another.
+  void forward(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits,
+               IntegerScratch& scratch) const;
 
  private:
   struct Layer;
-  struct Place {
-    IntegerState* state;
-    int64_t position;
-  };
-  void forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits) const;
-  std::vector<Place> embed(std::span<const Row> rows, int32_t* z) const;
-  void attention_half(const IntegerKernels& kernels, const Layer& layer, int64_t index, std::span<const Place> places,
-                      int32_t* z) const;
+  void forward_some(const IntegerKernels& kernels, std::span<const Row> rows, int32_t* logits,
+                    IntegerScratch& scratch) const;
+  void embed(std::span<const Row> rows, int64_t* places, int32_t* z) const;
+  void attention_half(const IntegerKernels& kernels, std::size_t layer, std::span<const Row> rows,
+                      const int64_t* places, IntegerScratch& scratch) const;
 
   int64_t d_, context_, vocab_;
   std::vector<Layer> layers_;

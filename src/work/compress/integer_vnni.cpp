@@ -139,9 +139,9 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 
 }  // namespace
 
-const IntegerKernels integer_vnni{"vnni", product,   sparse_product, dots_of_keys, softmax, mix_values, sum,
-                                  widest, squares,   normed,         to_bytes,     rescale, proximal,   weigh,
-                                  turn,   to_shorts, exclude,        add,          chances};
+const IntegerKernels integer_vnni{"vnni", product,   sparse_product, dots_of_keys, softmax,  mix_values, sum,
+                                  widest, squares,   normed,         to_bytes,     rescale,  proximal,   weigh,
+                                  turn,   to_shorts, exclude,        add,          multiply, chances};
 
 }  // namespace crate
 #endif

@@ -68,9 +68,11 @@ void Lockstep::together(const IntegerModel& model, int64_t i) {
   // Threads meet after every byte: fewer rows than this are not worth a meeting.
   constexpr int64_t rows_of_a_thread = 8;
   const int64_t groups = std::clamp<int64_t>(count / rows_of_a_thread, 1, thread_count());
+  groups_.resize(static_cast<std::size_t>(groups));
   parallel_chunks(groups, 1, [&](int64_t group, int64_t, int64_t) {
+    auto& [rows, scratch] = groups_[static_cast<std::size_t>(group)];
+    rows.clear();
     const int64_t lo = piece_begin(count, group, groups), hi = piece_begin(count, group + 1, groups);
-    std::vector<IntegerModel::Row> rows;
     for (int64_t s = lo; s < hi; ++s) {
       Piece& piece = pieces_[static_cast<std::size_t>(s)];
       const std::string_view bytes(piece.at, static_cast<std::size_t>(piece.size));
@@ -78,7 +80,7 @@ void Lockstep::together(const IntegerModel& model, int64_t i) {
       if (i >= piece.size) piece.state.used = 0;
       rows.push_back({&piece.state, i >= piece.size ? 0 : token_before(bytes, i, model.vocab())});
     }
-    model.forward(kernels_, rows, logits_.data() + lo * model.vocab());
+    model.forward(kernels_, rows, logits_.data() + lo * model.vocab(), scratch);
   });
 }
 

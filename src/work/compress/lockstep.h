@@ -34,6 +34,11 @@ class Lockstep {
     int64_t size;
     IntegerState state;
   };
+  // What a thread needs for the streams it walks together.
+  struct Group {
+    std::vector<IntegerModel::Row> rows;
+    IntegerScratch scratch;
+  };
   int64_t window(const IntegerModel& model, Piece& piece, int64_t a, int64_t b) const;
   void run(const IntegerModel& model, Piece& piece, int64_t from, int64_t to, int32_t* logits) const;
   void together(const IntegerModel& model, int64_t i);
@@ -41,6 +46,7 @@ class Lockstep {
   const IntegerKernels& kernels_;
   Mixer* mixer_;
   std::vector<Piece> pieces_;
+  std::vector<Group> groups_;
   int64_t longest_ = 0;
   std::vector<int32_t> logits_;
   ByteChances chances_{};

@@ -37,10 +37,10 @@ class OneStream {
 
  private:
   void window(int64_t start, int64_t end) {
-    std::vector<IntegerModel::Row> rows;
+    rows_.clear();
     state_.used = 0;
-    for (int64_t i = start; i < end; ++i) rows.push_back({&state_, token_before(bytes_, i, on_.model.vocab())});
-    on_.model.forward(on_.kernels, rows, logits_.data());
+    for (int64_t i = start; i < end; ++i) rows_.push_back({&state_, token_before(bytes_, i, on_.model.vocab())});
+    on_.model.forward(on_.kernels, rows_, logits_.data(), scratch_);
   }
 
   const StreamCoder& on_;
@@ -50,7 +50,9 @@ class OneStream {
   std::string out_;
   BitEncoder coder_;
   ByteChances chances_;
+  std::vector<IntegerModel::Row> rows_;
   std::vector<int32_t> logits_;
+  IntegerScratch scratch_;
 };
 
 // Bits of the bytes from `from` on in a window over all of them.
@@ -104,7 +106,7 @@ class Together {
       rows_.push_back({&s.state, token_before({s.to, static_cast<std::size_t>(i)}, i, on_.model.vocab())});
     }
     logits_.resize(rows_.size() * static_cast<std::size_t>(on_.model.vocab()));
-    on_.model.forward(on_.kernels, rows_, logits_.data());
+    on_.model.forward(on_.kernels, rows_, logits_.data(), scratch_);
     const int32_t* at = logits_.data();
     for (Decoding& s : streams_) {
       if (i >= s.size) continue;
@@ -117,17 +119,18 @@ class Together {
 
   // The window is full: the next one, up to the token before byte i - 1.
   void refill(Decoding& s, int64_t i) {
-    std::vector<IntegerModel::Row> rows;
+    refilled_.clear();
     s.state.used = 0;
     for (int64_t t = i - (on_.model.context() - on_.hop); t < i; ++t)
-      rows.push_back({&s.state, token_before({s.to, static_cast<std::size_t>(i)}, t, on_.model.vocab())});
-    if (!rows.empty()) on_.model.forward(on_.kernels, rows, nullptr);
+      refilled_.push_back({&s.state, token_before({s.to, static_cast<std::size_t>(i)}, t, on_.model.vocab())});
+    if (!refilled_.empty()) on_.model.forward(on_.kernels, refilled_, nullptr, scratch_);
   }
 
   const StreamCoder& on_;
   std::vector<Decoding> streams_;
-  std::vector<IntegerModel::Row> rows_;
+  std::vector<IntegerModel::Row> rows_, refilled_;
   std::vector<int32_t> logits_;
+  IntegerScratch scratch_;
   ByteChances chances_;
 };
 
