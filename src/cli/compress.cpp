@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 struct FileCloser {
   void operator()(std::FILE* f) const {
-    if (f != stdin) std::fclose(f);
+    if (f && f != stdin) std::fclose(f);
   }
 };
 using File = std::shared_ptr<std::FILE>;

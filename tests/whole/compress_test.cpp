@@ -88,7 +88,9 @@ TEST_F(Compress, NothingIsOverwrittenAndNoHalfFileStays) {
   EXPECT_EQ(std::count(o.err.begin(), o.err.end(), '\n'), 1) << o.err;
   EXPECT_NE(run_crate({"test", folder.at("b.crz")}).code, 0);
   EXPECT_EQ(run_crate({"test", folder.at("a.crz")}).code, 0);
-  EXPECT_NE(run_crate({"compress", "LICENSE", "nowhere", "-o", folder.at("c.crz"), "--model", model}).code, 0);
+  const Outcome missing = run_crate({"compress", "LICENSE", "nowhere", "-o", folder.at("c.crz"), "--model", model});
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("cannot read nowhere"), std::string::npos) << missing.err;
   for (const auto& entry : fs::directory_iterator(folder.at("")))
     EXPECT_TRUE(entry.path().filename() == "kept" || entry.path().extension() == ".crz" ||
                 entry.path().extension() == ".crq" || entry.path().filename() == "trained")
