@@ -2,7 +2,10 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "base/parallel.h"
+#include "tensor/isa.h"
 #include "tensor/packed_state.h"
 #include "tensor/round.h"
 
@@ -15,12 +18,22 @@ memory::dims strides(int64_t rows, int64_t cols, bool transposed) {
   return transposed ? memory::dims{1, rows} : memory::dims{cols, 1};
 }
 
+bool reads_bf16() { return cpu_isa() == Isa::avx512; }
+
+bool reads_int8() {
+#if defined(__x86_64__)
+  return reads_bf16() && __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
 memory::data_type type_of(Products products) {
   switch (products) {
     case Products::bf16:
-      return memory::data_type::bf16;
+      return reads_bf16() ? memory::data_type::bf16 : memory::data_type::f32;
     case Products::int8:
-      return memory::data_type::s8;
+      return reads_int8() ? memory::data_type::s8 : memory::data_type::f32;
     case Products::f32:
       break;
   }
@@ -49,11 +62,21 @@ const CompiledKernel& kernel_for(PackedWeights::State& state, const KernelKey& k
   return state.kernels.emplace(key, make_kernel(state.engine, key)).first->second;
 }
 
-Scratch as_bf16(Device& device, const Tensor& t) {
-  Scratch out(device.pool(), static_cast<std::size_t>(t.numel()) * sizeof(uint16_t));
+template <class T> Scratch rounded_to(Device& device, const Tensor& t) {
+  Scratch out(device.pool(), static_cast<std::size_t>(t.numel()) * sizeof(T));
   const float* from = t.as<float>();
-  uint16_t* to = out.as<uint16_t>();
+  T* to = out.as<T>();
   parallel_for(t.numel(), 1 << 15, [=](int64_t lo, int64_t hi) { round_bf16(from + lo, to + lo, hi - lo); });
+  return out;
+}
+
+Scratch as_bf16(Device& device, const Tensor& t) {
+  return reads_bf16() ? rounded_to<uint16_t>(device, t) : rounded_to<float>(device, t);
+}
+
+Scratch widened(Device& device, const Scratch& numbers, int64_t n) {
+  Scratch out(device.pool(), static_cast<std::size_t>(n) * sizeof(float));
+  std::copy_n(numbers.as<int8_t>(), n, out.as<float>());
   return out;
 }
 
@@ -69,7 +92,7 @@ Scratch as_int8(Device& device, const Tensor& a, bool transposed, float* scales)
     else
       round_int8(from, to, scales, cols, lo, hi);
   });
-  return out;
+  return reads_int8() ? std::move(out) : widened(device, out, a.numel());
 }
 
 void pack(Device& device, const Gemm& g, const KernelKey& key, const CompiledKernel& kernel, WeightPack& pack) {
@@ -81,11 +104,13 @@ void pack(Device& device, const Gemm& g, const KernelKey& key, const CompiledKer
     rounded.emplace(as_int8(device, g.b, !key.trans_b, scales.data()));
     // They are the same for every layout of a version, and another thread may be reading them.
     if (pack.version != device.packed().version()) pack.scales = std::move(scales);
+  } else if (key.products == Products::bf16 && !reads_bf16()) {
+    rounded.emplace(as_bf16(device, g.b));
   }
   dnnl::stream stream(state.engine);
-  memory plain(
-      {{key.k, key.n}, int8 ? memory::data_type::s8 : memory::data_type::f32, strides(key.k, key.n, key.trans_b)},
-      state.engine, int8 ? rounded->as<void>() : g.b.data);
+  const memory::data_type type = int8 ? type_of(key.products) : memory::data_type::f32;
+  memory plain({{key.k, key.n}, type, strides(key.k, key.n, key.trans_b)}, state.engine,
+               rounded ? rounded->as<void>() : g.b.data);
   if (!pack.values || pack.values.get_desc() != kernel.about.weights_desc())
     pack.values = memory(kernel.about.weights_desc(), state.engine);
   dnnl::reorder(plain, pack.values).execute(stream, plain, pack.values);
