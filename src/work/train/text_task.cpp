@@ -51,6 +51,11 @@ TextTask::TextTask(Device& device, const Recipe& recipe)
   model_.set_recompute(recipe.train.recompute);
 }
 
+void TextTask::init() {
+  model_.init(recipe_.train.seed);
+  if (!recipe_.train.init_from.empty()) init_from(model_, recipe_.train.init_from);
+}
+
 void TextTask::load(const DirectoryReader& directory) { resume_model(model_, directory); }
 
 void TextTask::put(DirectoryWriter& directory) {

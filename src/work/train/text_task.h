@@ -14,7 +14,7 @@ class TextTask final : public Task {
 
   std::vector<ParameterStore*> stores() override { return {&model_.store()}; }
   int64_t layers() const override { return recipe_.model.layers; }
-  void init() override { model_.init(recipe_.train.seed); }
+  void init() override;
   void load(const DirectoryReader& directory) override;
   void put(DirectoryWriter& directory) override;
   const std::string& data() const override { return identity_; }

@@ -133,6 +133,24 @@ TEST_F(Training, WritesDownWhatEveryLayerDoes) {
   EXPECT_TRUE(bytes("m", "model.safetensors") == bytes("unseen", "model.safetensors"));
 }
 
+TEST_F(Training, BeginsWithTheWeightsOfAnotherModel) {
+  const TrainResult first = train(recipe, into("first"));
+  recipe.train.init_from = at("first");
+  recipe.train.seed += 1;
+  recipe.train.steps = 1;
+  recipe.schedule.warmup = 0;
+  recipe.optimizer.lr = 1e-9;
+  const TrainResult second = train(recipe, into("second"));
+  EXPECT_NEAR(second.validation.loss, first.validation.loss, 1e-4);
+  recipe.model.dim *= 2;
+  try {
+    train(recipe, into("third"));
+    FAIL() << "other shapes must be refused";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("embed"), std::string::npos) << e.what();
+  }
+}
+
 TEST_F(Training, ResumesBitForBit) {
   for (const char* optimizer : {"adamw", "lion", "muon"}) {
     recipe.optimizer.name = optimizer;
