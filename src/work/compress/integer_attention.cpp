@@ -44,20 +44,34 @@ std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>
 
 }  // namespace
 
-IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
+std::vector<int32_t> rotations(int64_t positions, int64_t p, double base) {
+  std::vector<double> speeds;
+  for (int64_t a = 0; a < p / 2; ++a)
+    speeds.push_back(fixed::exp_of(-2.0 * static_cast<double>(a) / static_cast<double>(p) * fixed::log_of(base)));
+  std::vector<int32_t> turns;
+  for (int64_t i = 0; i < positions; ++i)
+    for (const bool sine : {false, true})
+      for (const double speed : speeds) {
+        const double angle = static_cast<double>(i) * speed;
+        turns.push_back(
+            static_cast<int32_t>(std::lround((sine ? fixed::sin_of(angle) : fixed::cos_of(angle)) * (1 << 14))));
+      }
+  return turns;
+}
+
+IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer, int64_t reach)
     : width_(model.config.attention_width()),
       heads_(model.config.heads),
       p_(model.config.head_dim()),
-      context_(model.config.context),
+      reach_(reach),
       pairs_((p_ + 1) / 2),
-      key_room_((context_ + 15) / 16 * 32 * pairs_),
-      value_room_((context_ + 1) / 2 * 2 * p_),
+      key_room_((reach_ + 15) / 16 * 32 * pairs_),
+      value_room_((reach_ + 1) / 2 * 2 * p_),
       white_(is_white_box(model.config.family)),
       norm_(model.config.qk_norm),
-      rotary_(model.config.rotary),
       exclusive_(model.config.exclusive && white_) {
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
-  require(context_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, context_);
+  require(reach_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, reach_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
   for (int64_t h = 0; h < heads_; ++h) {
     const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
@@ -66,16 +80,6 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
   if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
-  for (int64_t i = 0; rotary_ && i < context_; ++i) {
-    for (const bool sine : {false, true}) {
-      for (int64_t a = 0; a < p_ / 2; ++a) {
-        const double power = -2.0 * static_cast<double>(a) / static_cast<double>(p_);
-        const double angle = static_cast<double>(i) * fixed::exp_of(power * fixed::log_of(model.config.rotary_base));
-        turns_.push_back(
-            static_cast<int32_t>(std::lround((sine ? fixed::sin_of(angle) : fixed::cos_of(angle)) * (1 << 14))));
-      }
-    }
-  }
 }
 
 void IntegerAttention::set_direction(const std::vector<float>& numbers) {
@@ -120,7 +124,7 @@ void IntegerAttention::open(IntegerCache& cache) const {
   cache.last.resize(static_cast<std::size_t>(width_));
 }
 
-void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position,
+void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, const int32_t* turn,
                                  const int32_t* factors, int16_t* to) const {
   int32_t row[256];
   if (norm_)
@@ -128,19 +132,19 @@ void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x
   else
     std::copy_n(x, p_, row);
   if (factors != nullptr) kernels.turn(factors, p_ / 2, row);
-  if (rotary_) kernels.turn(turns_.data() + position * p_, p_ / 2, row);
+  if (turn != nullptr) kernels.turn(turn, p_ / 2, row);
   kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
   if (p_ % 2 != 0) to[p_] = 0;
 }
 
-void IntegerAttention::keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value,
+void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value,
                             IntegerCache& cache) const {
-  int16_t* keys = cache.keys.data() + head * key_room_ + position / 16 * 32 * pairs_ + position % 16 * 2;
+  int16_t* keys = cache.keys.data() + head * key_room_ + slot / 16 * 32 * pairs_ + slot % 16 * 2;
   for (int64_t c = 0; c < pairs_; ++c, keys += 32) {
     keys[0] = key[2 * c];
     keys[1] = key[2 * c + 1];
   }
-  int16_t* values = cache.values.data() + head * value_room_ + position / 2 * 2 * p_ + position % 2;
+  int16_t* values = cache.values.data() + head * value_room_ + slot / 2 * 2 * p_ + slot % 2;
   for (int64_t c = 0; c < p_; ++c) values[2 * c] = value[c];
 }
 
@@ -156,8 +160,8 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
   kernels.exclude(own, p_, exclusive_, 15 - value_shift_, out);
 }
 
-void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
-                              int32_t* out) const {
+void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
+                              IntegerCache& cache, int32_t* out) const {
   const int32_t *key = white_ ? raw : raw + width_, *value = white_ ? raw : raw + 2 * width_;
   for (int64_t head = 0; head < heads_; ++head) {
     const int64_t at = head * p_;
@@ -168,11 +172,11 @@ void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw,
       for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
     }
     int16_t key_row[257], query[257], own[256];
-    score_row(kernels, mixed, position, direction_.empty() ? nullptr : direction_.data() + at, key_row);
-    score_row(kernels, raw + at, position, nullptr, query);
+    score_row(kernels, mixed, turn, direction_.empty() ? nullptr : direction_.data() + at, key_row);
+    score_row(kernels, raw + at, turn, nullptr, query);
     kernels.to_shorts(value + at, p_, value_shift_, own);
-    keep(head, position, key_row, own, cache);
-    one_head(kernels, query, own, head, position + 1, cache, out + at);
+    keep(head, position % reach_, key_row, own, cache);
+    one_head(kernels, query, own, head, std::min(position + 1, reach_), cache, out + at);
   }
   std::copy_n(key, width_, cache.last.data());
 }

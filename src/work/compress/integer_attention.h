@@ -18,34 +18,37 @@ struct IntegerCache {
   std::vector<int32_t> last;  // raw projection of the newest token, for `shift`
 };
 
+/// The rotations of `positions` positions, (positions, p): p/2 cosines, p/2 sines, Q14.
+std::vector<int32_t> rotations(int64_t positions, int64_t p, double base);
+
 class IntegerAttention {
  public:
-  IntegerAttention(const QuantizedModel& model, int64_t layer);
+  /// A head sees at most `reach` tokens, its own among them: the cache is a ring of so many.
+  IntegerAttention(const QuantizedModel& model, int64_t layer, int64_t reach);
 
   void open(IntegerCache& cache) const;
-  /// `raw` is the projection of the token at `position` (k p, or q|k|v), Q16; its rows enter the cache; the heads'
-  /// outputs side by side (k p), Q16, come out.
-  void attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
-              int32_t* out) const;
+  /// `raw` is the projection of the token at `position` (k p, or q|k|v), Q16, `turn` the rotation there or null; its
+  /// rows enter the cache; the heads' outputs side by side (k p), Q16, come out.
+  void attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
+              IntegerCache& cache, int32_t* out) const;
 
  private:
   void set_direction(const std::vector<float>& numbers);
   void set_shifts(const QuantizedModel& model, const std::string& block);
-  void score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position, const int32_t* factors,
+  void score_row(const IntegerKernels& kernels, const int32_t* x, const int32_t* turn, const int32_t* factors,
                  int16_t* to) const;
-  void keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
+  void keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
   void one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head, int64_t seen,
                 const IntegerCache& cache, int32_t* out) const;
 
-  int64_t width_, heads_, p_, context_;
+  int64_t width_, heads_, p_, reach_;
   int64_t pairs_, key_room_, value_room_;  // p/2 rounded up; numbers of a head's keys and values in the cache
-  bool white_, norm_, rotary_, exclusive_;
+  bool white_, norm_, exclusive_;
   int value_shift_ = 0, key_shift_ = 0;  // Q16 to int16, to the right
   std::vector<int32_t> factor_;          // of the scores a head: temperature log2(e) / sqrt(p), Q16
   std::vector<int32_t> mix_;             // the shift option's c, Q14, or none
   std::vector<int32_t> direction_;       // the direction option's 1 + r and s, Q14, or none
   double stretch_ = 1;                   // the most by which they lengthen a key
-  std::vector<int32_t> turns_;           // (context, p): p/2 cosines, p/2 sines, Q14
 };
 
 }  // namespace crate
