@@ -73,10 +73,6 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer, i
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
   require(reach_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, reach_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
-  for (int64_t h = 0; h < heads_; ++h) {
-    const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
-    factor_.push_back(clamp(std::llround(temperature * log2_e / std::sqrt(static_cast<double>(p_)) * 65536.0)));
-  }
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
   if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
@@ -114,8 +110,26 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   double most = 0;
   for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
   value_shift_ = shift_for(value);
-  key_shift_ = shift_for(row * (1 + most) * std::max(1.0, stretch_));
-  require(value_shift_ < 15 && (norm_ || key_shift_ < 16), "[codec] the weights of {} are too large", at);
+  key_shift_ = norm_ ? 16 - norm_bits : shift_for(row * (1 + most) * std::max(1.0, stretch_));
+  require(value_shift_ < 15 && key_shift_ < 16, "[codec] the weights of {} are too large", at);
+  const double width = std::sqrt(static_cast<double>(p_)), query = norm_ ? width : row;
+  for (int64_t h = 0; h < heads_; ++h) {
+    const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
+    set_factor(temperature * log2_e / width, query, query * (1 + most) * std::max(1.0, stretch_));
+  }
+}
+
+// `query` and `key` bound the lengths of rows. A query times factor has at most 15 bits, its product with a key 30.
+void IntegerAttention::set_factor(double factor, double query, double key) {
+  int query_bits = 0, key_bits = 0, bits = 0;
+  std::frexp(1.02 * std::fabs(factor) * query, &query_bits);
+  std::frexp(1.02 * key, &key_bits);
+  const int key_fraction = 16 - key_shift_;
+  const int fraction = std::min(26, 15 - query_bits + key_fraction - std::max(0, key_bits + key_fraction - 15));
+  std::frexp(factor, &bits);
+  const int down = 15 - bits + 16 + key_fraction - fraction;  // mantissa 2^-down = factor 2^(query's fraction - 16)
+  require(fraction >= 1 && down >= 1 && down <= 62, "[codec] attention scores {} times as large as usual", factor);
+  factor_.push_back({static_cast<int32_t>(std::lround(std::ldexp(factor, 15 - bits))), down, fraction});
 }
 
 void IntegerAttention::open(IntegerCache& cache) const {
@@ -125,7 +139,7 @@ void IntegerAttention::open(IntegerCache& cache) const {
 }
 
 void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, const int32_t* turn,
-                                 const int32_t* factors, int16_t* to) const {
+                                 const int32_t* factors, const Factor* scale, int16_t* to) const {
   int32_t row[256];
   if (norm_)
     normalise(kernels, x, p_, norm_eps, false, {}, row);
@@ -133,7 +147,8 @@ void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x
     std::copy_n(x, p_, row);
   if (factors != nullptr) kernels.turn(factors, p_ / 2, row);
   if (turn != nullptr) kernels.turn(turn, p_ / 2, row);
-  kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
+  if (scale != nullptr) kernels.multiply(scale->mantissa, scale->down, p_, row);
+  kernels.to_shorts(row, p_, scale != nullptr ? 0 : key_shift_, to);
   if (p_ % 2 != 0) to[p_] = 0;
 }
 
@@ -153,10 +168,10 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
   int32_t scores[most_context + 16];
   int16_t weights[most_context + 2];
   kernels.dots(query, cache.keys.data() + head * key_room_, (seen + 15) / 16, pairs_, scores);
-  const int fraction = 2 * (norm_ ? norm_bits : 16 - key_shift_);
-  kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)], fraction, weights);
+  const int32_t total = kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)].fraction, weights);
   weights[seen] = 0;
   kernels.mix(weights, cache.values.data() + head * value_room_, (seen + 1) / 2, p_, out);
+  kernels.multiply((1 << 30) / total, 15, p_, out);
   kernels.exclude(own, p_, exclusive_, 15 - value_shift_, out);
 }
 
@@ -172,8 +187,8 @@ void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw,
       for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
     }
     int16_t key_row[257], query[257], own[256];
-    score_row(kernels, mixed, turn, direction_.empty() ? nullptr : direction_.data() + at, key_row);
-    score_row(kernels, raw + at, turn, nullptr, query);
+    score_row(kernels, mixed, turn, direction_.empty() ? nullptr : direction_.data() + at, nullptr, key_row);
+    score_row(kernels, raw + at, turn, nullptr, &factor_[static_cast<std::size_t>(head)], query);
     kernels.to_shorts(value + at, p_, value_shift_, own);
     keep(head, position % reach_, key_row, own, cache);
     one_head(kernels, query, own, head, std::min(position + 1, reach_), cache, out + at);

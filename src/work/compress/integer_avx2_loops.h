@@ -182,20 +182,6 @@ inline void exclude(const int16_t* own, int64_t p, bool exclusive, int down, int
     store8(out + c, round.held(minus(times(load8(out + c), one), times(load8(own + c), by))));
 }
 
-inline void softmax(int32_t* scores, int64_t n, int32_t factor, int fraction, int16_t* weights) {
-  avx2::multiply(factor, fraction, n, scores);
-  const int64_t reciprocal = (int64_t{1} << 45) / exponentials(scores, n);
-  const Rounding round(30);
-  const __m256i by = _mm256_set1_epi32(static_cast<int32_t>(reciprocal));
-  int64_t j = 0;
-  for (; j + 8 <= n; j += 8) {
-    const __m256i w = round(times(load8(scores + j), by));
-    const __m128i eight = _mm_packs_epi32(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(weights + j), eight);  // holds them below 2^15 too
-  }
-  shares(scores + j, n - j, reciprocal, weights + j);
-}
-
 // A step of the polynomial of chances: c + (y f 2^-30), of which only the low 32 bits count.
 inline __m256i horner(__m256i y, __m256i f, int32_t c) {
   return _mm256_add_epi64(_mm256_srli_epi64(_mm256_mul_epi32(y, f), 30), _mm256_set1_epi64x(c));

@@ -23,9 +23,9 @@ struct IntegerKernels {
   /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs`
   /// pairs. |q . key| < 2^31 is the caller's care.
   void (*dots)(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* dots);
-  /// dots -> softmax of factor dots 2^-fraction (Q16, base 2) as weights in Q15, rounded, their largest 32767; dots is
-  /// overwritten. 1 <= fraction <= 62.
-  void (*softmax)(int32_t* dots, int64_t n, int32_t factor, int fraction, int16_t* weights);
+  /// weights ~ 2^(dots 2^-fraction) as 16-bit numbers, whose sum, at most 2^16 and above 2^14, is returned; dots, below
+  /// 2^30, is overwritten. 1 <= fraction <= 26, n <= 4096.
+  int32_t (*softmax)(int32_t* dots, int64_t n, int fraction, int16_t* weights);
   /// sums[c] = sum_j weights[j] values[j][c] for pairs of values, [pair of values][p numbers][2].
   void (*mix)(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums);
 
