@@ -138,18 +138,28 @@ void IntegerAttention::open(IntegerCache& cache) const {
   cache.last.resize(static_cast<std::size_t>(width_));
 }
 
-void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, const int32_t* turn,
-                                 const int32_t* factors, const Factor* scale, int16_t* to) const {
-  int32_t row[256];
-  if (norm_)
-    normalise(kernels, x, p_, norm_eps, false, {}, row);
-  else
-    std::copy_n(x, p_, row);
-  if (factors != nullptr) kernels.turn(factors, p_ / 2, row);
-  if (turn != nullptr) kernels.turn(turn, p_ / 2, row);
-  if (scale != nullptr) kernels.multiply(scale->mantissa, scale->down, p_, row);
-  kernels.to_shorts(row, p_, scale != nullptr ? 0 : key_shift_, to);
-  if (p_ % 2 != 0) to[p_] = 0;
+// Queries and keys of all heads, Q16. In the white box both begin as the same row, unless a token before is mixed in.
+void IntegerAttention::score_rows(const IntegerKernels& kernels, const int32_t* raw, int64_t position,
+                                  const int32_t* turn, const IntegerCache& cache, int32_t* queries,
+                                  int32_t* keys) const {
+  const auto norm = [&](int32_t* rows) {
+    for (int64_t at = 0; norm_ && at < width_; at += p_)
+      normalise(kernels, rows + at, p_, norm_eps, false, {}, rows + at);
+  };
+  std::copy_n(raw, width_, queries);
+  norm(queries);
+  if (white_ && mix_.empty()) {
+    std::copy_n(queries, width_, keys);
+  } else {
+    std::copy_n(white_ ? raw : raw + width_, width_, keys);
+    for (std::size_t i = 0; i < mix_.size() && position > 0; ++i)
+      keys[i] = clamp(keys[i] + shift_round(int64_t{mix_[i]} * cache.last[i], 14));
+    norm(keys);
+  }
+  if (!direction_.empty()) kernels.turn(direction_.data(), p_, heads_, p_ / 2, keys);
+  if (turn == nullptr) return;
+  kernels.turn(turn, 0, heads_, p_ / 2, keys);
+  kernels.turn(turn, 0, heads_, p_ / 2, queries);
 }
 
 void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value,
@@ -157,7 +167,7 @@ void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, cons
   int16_t* keys = cache.keys.data() + head * key_room_ + slot / 16 * 32 * pairs_ + slot % 16 * 2;
   for (int64_t c = 0; c < pairs_; ++c, keys += 32) {
     keys[0] = key[2 * c];
-    keys[1] = key[2 * c + 1];
+    keys[1] = 2 * c + 1 < p_ ? key[2 * c + 1] : int16_t{0};  // so that what follows the query counts nothing
   }
   int16_t* values = cache.values.data() + head * value_room_ + slot / 2 * 2 * p_ + slot % 2;
   for (int64_t c = 0; c < p_; ++c) values[2 * c] = value[c];
@@ -176,24 +186,25 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
 }
 
 void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
-                              IntegerCache& cache, int32_t* out) const {
-  const int32_t *key = white_ ? raw : raw + width_, *value = white_ ? raw : raw + 2 * width_;
+                              IntegerCache& cache, IntegerScratch& scratch, int32_t* out) const {
+  const int32_t* value = white_ ? raw : raw + 2 * width_;
+  int32_t *queries = room(scratch.queries, width_), *keys = room(scratch.keys, width_);
+  score_rows(kernels, raw, position, turn, cache, queries, keys);
+  for (int64_t head = 0; head < heads_; ++head) {
+    const Factor& f = factor_[static_cast<std::size_t>(head)];
+    kernels.multiply(f.mantissa, f.down, p_, queries + head * p_);
+  }
+  scratch.shorts.resize(static_cast<std::size_t>(3 * width_ + 1));
+  int16_t *own = scratch.shorts.data(), *key = own + width_, *query = key + width_;
+  kernels.to_shorts(value, width_, value_shift_, own);
+  kernels.to_shorts(keys, width_, key_shift_, key);
+  kernels.to_shorts(queries, width_, 0, query);
   for (int64_t head = 0; head < heads_; ++head) {
     const int64_t at = head * p_;
-    int32_t mixed[256];
-    std::copy_n(key + at, p_, mixed);
-    if (!mix_.empty() && position > 0) {
-      const int32_t *c = mix_.data() + at, *last = cache.last.data() + at;
-      for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
-    }
-    int16_t key_row[257], query[257], own[256];
-    score_row(kernels, mixed, turn, direction_.empty() ? nullptr : direction_.data() + at, nullptr, key_row);
-    score_row(kernels, raw + at, turn, nullptr, &factor_[static_cast<std::size_t>(head)], query);
-    kernels.to_shorts(value + at, p_, value_shift_, own);
-    keep(head, position % reach_, key_row, own, cache);
-    one_head(kernels, query, own, head, std::min(position + 1, reach_), cache, out + at);
+    keep(head, position % reach_, key + at, own + at, cache);
+    one_head(kernels, query + at, own + at, head, std::min(position + 1, reach_), cache, out + at);
   }
-  std::copy_n(key, width_, cache.last.data());
+  if (!mix_.empty()) std::copy_n(white_ ? raw : raw + width_, width_, cache.last.data());
 }
 
 }  // namespace crate

@@ -30,7 +30,7 @@ class IntegerAttention {
   /// `raw` is the projection of the token at `position` (k p, or q|k|v), Q16, `turn` the rotation there or null; its
   /// rows enter the cache; the heads' outputs side by side (k p), Q16, come out.
   void attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
-              IntegerCache& cache, int32_t* out) const;
+              IntegerCache& cache, IntegerScratch& scratch, int32_t* out) const;
 
  private:
   // Of the scores of a head: temperature log2(e) / sqrt(p). It is on the query, so that scores are dot products alone.
@@ -42,8 +42,8 @@ class IntegerAttention {
   void set_direction(const std::vector<float>& numbers);
   void set_shifts(const QuantizedModel& model, const std::string& block);
   void set_factor(double factor, double query, double key);
-  void score_row(const IntegerKernels& kernels, const int32_t* x, const int32_t* turn, const int32_t* factors,
-                 const Factor* scale, int16_t* to) const;
+  void score_rows(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
+                  const IntegerCache& cache, int32_t* queries, int32_t* keys) const;
   void keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
   void one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head, int64_t seen,
                 const IntegerCache& cache, int32_t* out) const;

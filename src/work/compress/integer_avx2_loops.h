@@ -154,14 +154,16 @@ inline void weigh(const int32_t* factors, int64_t n, int32_t* x) {
   crate::weigh(factors + i, n - i, x + i);
 }
 
-inline void turn(const int32_t* turns, int64_t half, int32_t* x) {
-  if (half % 8 != 0) return crate::turn(turns, half, x);
+inline void turn(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x) {
+  if (half % 8 != 0) return crate::turn(turns, stride, heads, half, x);
   const Rounding round(14);
-  for (int64_t a = 0; a < half; a += 8) {
-    const __m256i first = load8(x + a), second = load8(x + a + half);
-    const __m256i cosine = load8(turns + a), sine = load8(turns + a + half);
-    store8(x + a, round.held(minus(times(first, cosine), times(second, sine))));
-    store8(x + a + half, round.held(plus(times(first, sine), times(second, cosine))));
+  for (int64_t h = 0; h < heads; ++h, x += 2 * half, turns += stride) {
+    for (int64_t a = 0; a < half; a += 8) {
+      const __m256i first = load8(x + a), second = load8(x + a + half);
+      const __m256i cosine = load8(turns + a), sine = load8(turns + a + half);
+      store8(x + a, round.held(minus(times(first, cosine), times(second, sine))));
+      store8(x + a + half, round.held(plus(times(first, sine), times(second, cosine))));
+    }
   }
 }
 

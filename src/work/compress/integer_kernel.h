@@ -127,12 +127,14 @@ inline void weigh(const int32_t* factors, int64_t n, int32_t* x) {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<int32_t>(rounded(int64_t{x[i]} * factors[i], 15));
 }
 
-inline void turn(const int32_t* turns, int64_t half, int32_t* x) {
-  const int32_t *cosine = turns, *sine = turns + half;
-  for (int64_t a = 0; a < half; ++a) {
-    const int64_t first = x[a], second = x[a + half];
-    x[a] = held(rounded(first * cosine[a] - second * sine[a], 14));
-    x[a + half] = held(rounded(first * sine[a] + second * cosine[a], 14));
+inline void turn(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x) {
+  for (int64_t h = 0; h < heads; ++h, x += 2 * half, turns += stride) {
+    const int32_t *cosine = turns, *sine = turns + half;
+    for (int64_t a = 0; a < half; ++a) {
+      const int64_t first = x[a], second = x[a + half];
+      x[a] = held(rounded(first * cosine[a] - second * sine[a], 14));
+      x[a + half] = held(rounded(first * sine[a] + second * cosine[a], 14));
+    }
   }
 }
 

@@ -47,8 +47,9 @@ struct IntegerKernels {
   void (*proximal)(const int32_t* match, const int32_t* bar, int64_t eta, int64_t n, int32_t* z);
   /// x = x factors 2^-15, rounded.
   void (*weigh)(const int32_t* factors, int64_t n, int32_t* x);
-  /// Rotary: pairs (x_a, x_(a + half)) turned by cosines and sines in Q14.
-  void (*turn)(const int32_t* turns, int64_t half, int32_t* x);
+  /// Rotary: in each of `heads` rows of 2 half, pairs (x_a, x_(a + half)) turned by cosines and sines in Q14, `stride`
+  /// numbers from those of the row before.
+  void (*turn)(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x);
   /// to = x 2^-down, rounded, held within 16 bits; 0 <= down <= 30.
   void (*to_shorts)(const int32_t* x, int64_t n, int down, int16_t* to);
   /// out = (out - a own) 2^-down, rounded; a = out . own / |own|^2 when `exclusive`, else 0. 1 <= down <= 30.

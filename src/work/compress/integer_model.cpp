@@ -130,7 +130,7 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, std::size_t ind
   for (int64_t r = 0; r < n; ++r)
     layer.attention.attend(kernels, coords + r * width, places[r],
                            turns_.empty() ? nullptr : turns_.data() + places[r] * head_dim_,
-                           rows[static_cast<std::size_t>(r)].state->caches[index], heads + r * out_width);
+                           rows[static_cast<std::size_t>(r)].state->caches[index], scratch, heads + r * out_width);
   scratch.bytes.set(kernels, heads, n, out_width, false);
   layer.out.apply(kernels, scratch, y);
   add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y, d_, z);
