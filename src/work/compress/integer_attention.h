@@ -4,6 +4,9 @@
 // Value rows are int16 with a fixed number of fractional bits that the norm before the projection guarantees to
 // suffice: |u . x| <= |u o scale| sqrt(d) + |u . shift|. Keys are int16 too: Q11 when they are RMS-normalised, else as
 // long as 15 bits allow; so are queries times temperature, so that a score fits 31 bits.
+//
+// On one Zen 4 core beside other work, us of decoding a byte of models/wiki-bytes: 27 with a head's row after
+// another's, 24.6 with rows of all heads at once and, in the white box, one norm for query and key.
 #pragma once
 #include <cstdint>
 #include <vector>
