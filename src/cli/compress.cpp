@@ -326,8 +326,10 @@ void add_compress(CLI::App& app) {
                 "independent pieces of each 4 MiB (0: one per 128 KiB, one with --mix); more decode faster and cost "
                 "some bytes each")
       ->capture_default_str();
-  c->add_option("--hop", o->options.hop,
-                "tokens between windows (0: three quarters of the context); fewer: smaller and slower")
+  c->add_option(
+       "--reach", o->options.reach,
+       "tokens that a head sees (0: half the context); with learned positions, by how many windows overlap (0: a "
+       "quarter); more: slower")
       ->capture_default_str();
   c->add_flag("--force", o->force, "replace the archive if it exists");
   c->callback([o] { run(*o); });

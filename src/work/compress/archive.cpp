@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view magic = "CRZ1";
-constexpr char arithmetic = 4;  // raised whenever the numbers of a forward or of the learning change
+constexpr char arithmetic = 5;  // raised whenever the numbers of a forward or of the learning change
 constexpr std::size_t segment_size = std::size_t{4} << 20;
 constexpr std::size_t id_size = 16, check_size = 4, sum_size = 8;  // bytes
 
@@ -70,17 +70,22 @@ struct Coding {
   std::unique_ptr<SegmentCoder> coder;
 };
 
-Coding coding_with(const IntegerModel& model, const std::string& packed, const CompressOptions& o) {
-  require(o.hop >= 0 && o.hop <= model.context(), "[compress] hop must be 1 to the context of {}, came {}",
-          model.context(), o.hop);
+// Half the context, or a quarter where windows do not slide.
+int64_t reach_of(const ModelConfig& model, const CompressOptions& o) {
+  require(o.reach >= 0 && o.reach <= model.context, "[compress] reach must be 1 to the context of {}, came {}",
+          model.context, o.reach);
+  return o.reach > 0 ? o.reach : std::max<int64_t>(1, model.context / (model.learned_positions ? 4 : 2));
+}
+
+// `model` was made with `reach`.
+Coding coding_with(const IntegerModel& model, int64_t reach, const std::string& packed, const CompressOptions& o) {
   require(o.streams >= 0 && o.streams <= most_streams, "[compress] streams must be 1 to {}, came {}", most_streams,
           o.streams);
-  const int64_t hop = o.hop > 0 ? o.hop : std::max<int64_t>(1, model.context() * 3 / 4);
   const char mode = static_cast<char>((o.embed ? model_inside : model_apart) + (o.mix ? mixed : 0));
-  return {std::string(1, mode) + two_bytes(hop) + (o.mix ? two_bytes(o.streams) : "") +
+  return {std::string(1, mode) + two_bytes(reach) + (o.mix ? two_bytes(o.streams) : "") +
               (o.embed ? with_length(packed) : sum_of(packed, id_size)),
           sum_of(behaviour_of(model), check_size),
-          model_coder(model, {.hop = hop, .streams = o.streams, .mix = o.mix, .report = o.report})};
+          model_coder(model, {.streams = o.streams, .mix = o.mix, .report = o.report})};
 }
 
 // `prior` and its packed bytes: none where the model begins knowing nothing.
@@ -229,7 +234,7 @@ class Decompressor {
       learning = take_with_length(header);
     } else {
       const std::string numbers = in_.take(mix_ ? 4 : 2);
-      hop_ = two_bytes_at(numbers, 0);
+      reach_ = two_bytes_at(numbers, 0);
       if (mix_) streams_ = two_bytes_at(numbers, 2);
       header += numbers;
     }
@@ -260,14 +265,14 @@ class Decompressor {
 
   void adopt(const QuantizedModel& model) {
     if (learns(mode_)) return learn_from(&model);
-    model_.emplace(model);
+    require(reach_ >= 1 && reach_ <= model.config.context && streams_ <= most_streams,
+            "{} is damaged: a reach of {} tokens, {} streams", where_, reach_, streams_);
+    model_.emplace(model, reach_);
     require(sum_of(behaviour_of(*model_), check_size) == check_,
             "this machine computes other numbers than the one that wrote {} (instruction set {}); nothing was decoded: "
             "please report this",
             where_, integer_kernels().name);
-    require(hop_ >= 1 && hop_ <= model_->context() && streams_ <= most_streams,
-            "{} is damaged: windows {} tokens apart in {} streams", where_, hop_, streams_);
-    use(model_coder(*model_, {.hop = hop_, .streams = streams_, .mix = mix_}));
+    use(model_coder(*model_, {.streams = streams_, .mix = mix_}));
   }
 
   void use(std::unique_ptr<SegmentCoder> coder) {
@@ -323,7 +328,7 @@ class Decompressor {
   const DecompressOptions& options_;
   const std::string& where_;
   ArchiveReader in_;
-  int64_t hop_ = 0, streams_ = 0;
+  int64_t reach_ = 0, streams_ = 0;
   Mode mode_ = model_apart;
   bool mix_ = false;
   LearningOptions learning_;
@@ -352,9 +357,10 @@ CompressResult compress(const QuantizedModel& model, const std::vector<InputFile
                         const CompressOptions& options) {
   const std::string packed = pack_model(model);
   std::optional<IntegerModel> integer;
-  if (!options.learning) integer.emplace(model);
+  const int64_t reach = options.learning ? 0 : reach_of(model.config, options);
+  if (!options.learning) integer.emplace(model, reach);
   Coding coding = options.learning ? coding_with(*options.learning, &model, packed, options)
-                                   : coding_with(*integer, packed, options);
+                                   : coding_with(*integer, reach, packed, options);
   CompressResult result = Compressor(std::move(coding), sink, options).run(files);
   result.model = static_cast<int64_t>(packed.size());
   result.weights = count_parameters(model.config).all;

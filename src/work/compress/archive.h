@@ -1,11 +1,11 @@
 // archive: files of any bytes as one archive under a byte-level model, and back.
 //
 //   "CRZ1"  version of the arithmetic  mode  then by mode
-//     0 the reader has the model    hop (2 bytes)  first 16 bytes of the model's SHA-256
-//     1 it is inside                hop (2 bytes)  length (varint), packed model
+//     0 the reader has the model    reach (2 bytes)  first 16 bytes of the model's SHA-256
+//     1 it is inside                reach (2 bytes)  length (varint), packed model
 //     2 it learns while it codes    length (varint), packed LearningOptions
-//     3, 4  as 0, 1, and it learns on while it codes   length (varint), packed LearningOptions, then as there, no hop
-//   (mode + 16: mixed with statistics, mixer.h; modes 0 and 1 then have the streams of a segment, 2 bytes, after hop)
+//     3, 4  as 0, 1, and it learns on while it codes   length (varint), packed LearningOptions, then as there, no reach
+//   (mode + 16: mixed with statistics, mixer.h; modes 0 and 1 then have the streams of a segment, 2 bytes, after reach)
 //   check of behaviour (4 bytes)  4 bytes of the SHA-256 of all this
 //   then records: 1 name (length, bytes): a file begins      2 segment (see below)      0 the end
 //   segment: raw size, method (0 stored, 1 coded), payload size (varints), 8 bytes of SHA-256 of the payload, 8 of the
@@ -46,11 +46,12 @@ struct CompressProgress {
 struct CompressOptions {
   bool embed = false;  // put the model inside
   int64_t streams =
-      0;            // a segment of 4 MiB; 0: one per 128 KiB, mixed: one. More are faster to decode and cost some bytes
-  int64_t hop = 0;  // tokens between windows, 1 .. context; 0: three quarters of the context
-  bool mix = false;                              // with the statistics of mixer.h
-  bool report = false;                           // with mix: what the parts were worth
-  std::optional<LearningOptions> learning = {};  // the model learns on while it codes; hop and streams say nothing then
+      0;  // a segment of 4 MiB; 0: one per 128 KiB, mixed: one. More are faster to decode and cost some bytes
+  int64_t reach = 0;    // tokens that a head sees or that windows overlap by, 1 .. context; 0: half, and a quarter
+  bool mix = false;     // with the statistics of mixer.h
+  bool report = false;  // with mix: what the parts were worth
+  std::optional<LearningOptions> learning =
+      {};  // the model learns on while it codes; reach and streams say nothing then
   std::function<void(const CompressProgress&)> progress = {};
 };
 

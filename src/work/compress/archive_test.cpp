@@ -61,8 +61,8 @@ std::string noise(std::size_t n, uint64_t seed);
 
 // What the model would say: any bits decode to something that it predicts well.
 std::string said_by(const QuantizedModel& model, std::size_t n) {
-  const IntegerModel integer(model);
-  return StreamCoder{integer, integer_kernels(), 12}.decode({noise(n, 9)}, static_cast<int64_t>(n));
+  const IntegerModel integer(model, 12);
+  return StreamCoder{integer, integer_kernels()}.decode({noise(n, 9)}, static_cast<int64_t>(n));
 }
 
 std::string noise(std::size_t n, uint64_t seed) {
@@ -83,9 +83,9 @@ TEST(Archive, EveryContentComesBack) {
 TEST(Archive, EveryFamilyAndEveryWindowComesBack) {
   for (const Family family : {Family::crate_gpt, Family::crate_lm, Family::gpt2, Family::gpt_relu}) {
     const QuantizedModel model = small_model(family);
-    for (const int64_t hop : {1, 7, 24})
+    for (const int64_t reach : {1, 7, 24})
       for (const std::string& content : {text(200), said_by(model, 200)})
-        EXPECT_EQ(content_of(archive_of(model, content, {.streams = 3, .hop = hop}), &model), content);
+        EXPECT_EQ(content_of(archive_of(model, content, {.streams = 3, .reach = reach}), &model), content);
   }
 }
 

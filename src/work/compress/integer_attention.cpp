@@ -44,38 +44,38 @@ std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>
 
 }  // namespace
 
-IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer)
+std::vector<int32_t> rotations(int64_t positions, int64_t p, double base) {
+  std::vector<double> speeds;
+  for (int64_t a = 0; a < p / 2; ++a)
+    speeds.push_back(fixed::exp_of(-2.0 * static_cast<double>(a) / static_cast<double>(p) * fixed::log_of(base)));
+  std::vector<int32_t> turns;
+  for (int64_t i = 0; i < positions; ++i)
+    for (const bool sine : {false, true})
+      for (const double speed : speeds) {
+        const double angle = static_cast<double>(i) * speed;
+        turns.push_back(
+            static_cast<int32_t>(std::lround((sine ? fixed::sin_of(angle) : fixed::cos_of(angle)) * (1 << 14))));
+      }
+  return turns;
+}
+
+IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer, int64_t reach)
     : width_(model.config.attention_width()),
       heads_(model.config.heads),
       p_(model.config.head_dim()),
-      context_(model.config.context),
+      reach_(reach),
       pairs_((p_ + 1) / 2),
-      key_room_((context_ + 15) / 16 * 32 * pairs_),
-      value_room_((context_ + 1) / 2 * 2 * p_),
+      key_room_((reach_ + 15) / 16 * 32 * pairs_),
+      value_room_((reach_ + 1) / 2 * 2 * p_),
       white_(is_white_box(model.config.family)),
       norm_(model.config.qk_norm),
-      rotary_(model.config.rotary),
       exclusive_(model.config.exclusive && white_) {
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
-  require(context_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, context_);
+  require(reach_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, reach_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
-  for (int64_t h = 0; h < heads_; ++h) {
-    const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
-    factor_.push_back(clamp(std::llround(temperature * log2_e / std::sqrt(static_cast<double>(p_)) * 65536.0)));
-  }
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
   if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
-  for (int64_t i = 0; rotary_ && i < context_; ++i) {
-    for (const bool sine : {false, true}) {
-      for (int64_t a = 0; a < p_ / 2; ++a) {
-        const double power = -2.0 * static_cast<double>(a) / static_cast<double>(p_);
-        const double angle = static_cast<double>(i) * fixed::exp_of(power * fixed::log_of(model.config.rotary_base));
-        turns_.push_back(
-            static_cast<int32_t>(std::lround((sine ? fixed::sin_of(angle) : fixed::cos_of(angle)) * (1 << 14))));
-      }
-    }
-  }
 }
 
 void IntegerAttention::set_direction(const std::vector<float>& numbers) {
@@ -110,8 +110,26 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   double most = 0;
   for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
   value_shift_ = shift_for(value);
-  key_shift_ = shift_for(row * (1 + most) * std::max(1.0, stretch_));
-  require(value_shift_ < 15 && (norm_ || key_shift_ < 16), "[codec] the weights of {} are too large", at);
+  key_shift_ = norm_ ? 16 - norm_bits : shift_for(row * (1 + most) * std::max(1.0, stretch_));
+  require(value_shift_ < 15 && key_shift_ < 16, "[codec] the weights of {} are too large", at);
+  const double width = std::sqrt(static_cast<double>(p_)), query = norm_ ? width : row;
+  for (int64_t h = 0; h < heads_; ++h) {
+    const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
+    set_factor(temperature * log2_e / width, query, query * (1 + most) * std::max(1.0, stretch_));
+  }
+}
+
+// `query` and `key` bound the lengths of rows. A query times factor has at most 15 bits, its product with a key 30.
+void IntegerAttention::set_factor(double factor, double query, double key) {
+  int query_bits = 0, key_bits = 0, bits = 0;
+  std::frexp(1.02 * std::fabs(factor) * query, &query_bits);
+  std::frexp(1.02 * key, &key_bits);
+  const int key_fraction = 16 - key_shift_;
+  const int fraction = std::min(26, 15 - query_bits + key_fraction - std::max(0, key_bits + key_fraction - 15));
+  std::frexp(factor, &bits);
+  const int down = 15 - bits + 16 + key_fraction - fraction;  // mantissa 2^-down = factor 2^(query's fraction - 16)
+  require(fraction >= 1 && down >= 1 && down <= 62, "[codec] attention scores {} times as large as usual", factor);
+  factor_.push_back({static_cast<int32_t>(std::lround(std::ldexp(factor, 15 - bits))), down, fraction});
 }
 
 void IntegerAttention::open(IntegerCache& cache) const {
@@ -120,27 +138,38 @@ void IntegerAttention::open(IntegerCache& cache) const {
   cache.last.resize(static_cast<std::size_t>(width_));
 }
 
-void IntegerAttention::score_row(const IntegerKernels& kernels, const int32_t* x, int64_t position,
-                                 const int32_t* factors, int16_t* to) const {
-  int32_t row[256];
-  if (norm_)
-    normalise(kernels, x, p_, norm_eps, false, {}, row);
-  else
-    std::copy_n(x, p_, row);
-  if (factors != nullptr) kernels.turn(factors, p_ / 2, row);
-  if (rotary_) kernels.turn(turns_.data() + position * p_, p_ / 2, row);
-  kernels.to_shorts(row, p_, norm_ ? 16 - norm_bits : key_shift_, to);
-  if (p_ % 2 != 0) to[p_] = 0;
+// Queries and keys of all heads, Q16. In the white box both begin as the same row, unless a token before is mixed in.
+void IntegerAttention::score_rows(const IntegerKernels& kernels, const int32_t* raw, int64_t position,
+                                  const int32_t* turn, const IntegerCache& cache, int32_t* queries,
+                                  int32_t* keys) const {
+  const auto norm = [&](int32_t* rows) {
+    for (int64_t at = 0; norm_ && at < width_; at += p_)
+      normalise(kernels, rows + at, p_, norm_eps, false, {}, rows + at);
+  };
+  std::copy_n(raw, width_, queries);
+  norm(queries);
+  if (white_ && mix_.empty()) {
+    std::copy_n(queries, width_, keys);
+  } else {
+    std::copy_n(white_ ? raw : raw + width_, width_, keys);
+    for (std::size_t i = 0; i < mix_.size() && position > 0; ++i)
+      keys[i] = clamp(keys[i] + shift_round(int64_t{mix_[i]} * cache.last[i], 14));
+    norm(keys);
+  }
+  if (!direction_.empty()) kernels.turn(direction_.data(), p_, heads_, p_ / 2, keys);
+  if (turn == nullptr) return;
+  kernels.turn(turn, 0, heads_, p_ / 2, keys);
+  kernels.turn(turn, 0, heads_, p_ / 2, queries);
 }
 
-void IntegerAttention::keep(int64_t head, int64_t position, const int16_t* key, const int16_t* value,
+void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value,
                             IntegerCache& cache) const {
-  int16_t* keys = cache.keys.data() + head * key_room_ + position / 16 * 32 * pairs_ + position % 16 * 2;
+  int16_t* keys = cache.keys.data() + head * key_room_ + slot / 16 * 32 * pairs_ + slot % 16 * 2;
   for (int64_t c = 0; c < pairs_; ++c, keys += 32) {
     keys[0] = key[2 * c];
-    keys[1] = key[2 * c + 1];
+    keys[1] = 2 * c + 1 < p_ ? key[2 * c + 1] : int16_t{0};  // so that what follows the query counts nothing
   }
-  int16_t* values = cache.values.data() + head * value_room_ + position / 2 * 2 * p_ + position % 2;
+  int16_t* values = cache.values.data() + head * value_room_ + slot / 2 * 2 * p_ + slot % 2;
   for (int64_t c = 0; c < p_; ++c) values[2 * c] = value[c];
 }
 
@@ -149,32 +178,33 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
   int32_t scores[most_context + 16];
   int16_t weights[most_context + 2];
   kernels.dots(query, cache.keys.data() + head * key_room_, (seen + 15) / 16, pairs_, scores);
-  const int fraction = 2 * (norm_ ? norm_bits : 16 - key_shift_);
-  kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)], fraction, weights);
+  const int32_t total = kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)].fraction, weights);
   weights[seen] = 0;
   kernels.mix(weights, cache.values.data() + head * value_room_, (seen + 1) / 2, p_, out);
+  kernels.multiply((1 << 30) / total, 15, p_, out);
   kernels.exclude(own, p_, exclusive_, 15 - value_shift_, out);
 }
 
-void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, IntegerCache& cache,
-                              int32_t* out) const {
-  const int32_t *key = white_ ? raw : raw + width_, *value = white_ ? raw : raw + 2 * width_;
+void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
+                              IntegerCache& cache, IntegerScratch& scratch, int32_t* out) const {
+  const int32_t* value = white_ ? raw : raw + 2 * width_;
+  int32_t *queries = room(scratch.queries, width_), *keys = room(scratch.keys, width_);
+  score_rows(kernels, raw, position, turn, cache, queries, keys);
+  for (int64_t head = 0; head < heads_; ++head) {
+    const Factor& f = factor_[static_cast<std::size_t>(head)];
+    kernels.multiply(f.mantissa, f.down, p_, queries + head * p_);
+  }
+  scratch.shorts.resize(static_cast<std::size_t>(3 * width_ + 1));
+  int16_t *own = scratch.shorts.data(), *key = own + width_, *query = key + width_;
+  kernels.to_shorts(value, width_, value_shift_, own);
+  kernels.to_shorts(keys, width_, key_shift_, key);
+  kernels.to_shorts(queries, width_, 0, query);
   for (int64_t head = 0; head < heads_; ++head) {
     const int64_t at = head * p_;
-    int32_t mixed[256];
-    std::copy_n(key + at, p_, mixed);
-    if (!mix_.empty() && position > 0) {
-      const int32_t *c = mix_.data() + at, *last = cache.last.data() + at;
-      for (int64_t i = 0; i < p_; ++i) mixed[i] = clamp(mixed[i] + shift_round(int64_t{c[i]} * last[i], 14));
-    }
-    int16_t key_row[257], query[257], own[256];
-    score_row(kernels, mixed, position, direction_.empty() ? nullptr : direction_.data() + at, key_row);
-    score_row(kernels, raw + at, position, nullptr, query);
-    kernels.to_shorts(value + at, p_, value_shift_, own);
-    keep(head, position, key_row, own, cache);
-    one_head(kernels, query, own, head, position + 1, cache, out + at);
+    keep(head, position % reach_, key + at, own + at, cache);
+    one_head(kernels, query + at, own + at, head, std::min(position + 1, reach_), cache, out + at);
   }
-  std::copy_n(key, width_, cache.last.data());
+  if (!mix_.empty()) std::copy_n(white_ ? raw : raw + width_, width_, cache.last.data());
 }
 
 }  // namespace crate

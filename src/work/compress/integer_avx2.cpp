@@ -150,7 +150,7 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 }  // namespace
 
 const IntegerKernels integer_avx2{
-    "avx2",        product,      sparse_product, dots_of_keys,  avx2::softmax,  mix_values,  sum,        widest,
+    "avx2",        product,      sparse_product, dots_of_keys,  softmax,        mix_values,  sum,        widest,
     avx2::squares, avx2::normed, avx2::to_bytes, avx2::rescale, avx2::proximal, avx2::weigh, avx2::turn, to_shorts,
     avx2::exclude, add,          avx2::multiply, avx2::chances};
 

@@ -154,14 +154,16 @@ inline void weigh(const int32_t* factors, int64_t n, int32_t* x) {
   crate::weigh(factors + i, n - i, x + i);
 }
 
-inline void turn(const int32_t* turns, int64_t half, int32_t* x) {
-  if (half % 8 != 0) return crate::turn(turns, half, x);
+inline void turn(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x) {
+  if (half % 8 != 0) return crate::turn(turns, stride, heads, half, x);
   const Rounding round(14);
-  for (int64_t a = 0; a < half; a += 8) {
-    const __m256i first = load8(x + a), second = load8(x + a + half);
-    const __m256i cosine = load8(turns + a), sine = load8(turns + a + half);
-    store8(x + a, round.held(minus(times(first, cosine), times(second, sine))));
-    store8(x + a + half, round.held(plus(times(first, sine), times(second, cosine))));
+  for (int64_t h = 0; h < heads; ++h, x += 2 * half, turns += stride) {
+    for (int64_t a = 0; a < half; a += 8) {
+      const __m256i first = load8(x + a), second = load8(x + a + half);
+      const __m256i cosine = load8(turns + a), sine = load8(turns + a + half);
+      store8(x + a, round.held(minus(times(first, cosine), times(second, sine))));
+      store8(x + a + half, round.held(plus(times(first, sine), times(second, cosine))));
+    }
   }
 }
 
@@ -180,20 +182,6 @@ inline void exclude(const int16_t* own, int64_t p, bool exclusive, int down, int
   const __m256i by = _mm256_set1_epi32(static_cast<int32_t>(a)), one = _mm256_set1_epi32(1);
   for (int64_t c = 0; c < p; c += 8)
     store8(out + c, round.held(minus(times(load8(out + c), one), times(load8(own + c), by))));
-}
-
-inline void softmax(int32_t* scores, int64_t n, int32_t factor, int fraction, int16_t* weights) {
-  avx2::multiply(factor, fraction, n, scores);
-  const int64_t reciprocal = (int64_t{1} << 45) / exponentials(scores, n);
-  const Rounding round(30);
-  const __m256i by = _mm256_set1_epi32(static_cast<int32_t>(reciprocal));
-  int64_t j = 0;
-  for (; j + 8 <= n; j += 8) {
-    const __m256i w = round(times(load8(scores + j), by));
-    const __m128i eight = _mm_packs_epi32(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(weights + j), eight);  // holds them below 2^15 too
-  }
-  shares(scores + j, n - j, reciprocal, weights + j);
 }
 
 // A step of the polynomial of chances: c + (y f 2^-30), of which only the low 32 bits count.

@@ -38,28 +38,26 @@ inline void multiply(int32_t factor, int down, int64_t n, int32_t* x) {
   for (int64_t j = 0; j < n; ++j) x[j] = held(rounded(int64_t{x[j]} * factor, down));
 }
 
-// x -> 2^-(the largest - x) in Q15; their sum: context <= 2^15 numbers of at most 2^15.
-inline int32_t exponentials(int32_t* x, int64_t n) {
+// The exponentials, 2^15 for the largest, all shifted so that their sum has 16 bits: the sum of weights and 16-bit
+// values then fits 32, and what the shift drops is below 2^-15 of the sum a weight. Only 32-bit operations.
+inline int32_t softmax(int32_t* x, int64_t n, int fraction, int16_t* weights) {
   int32_t top = -static_cast<int32_t>(limit), total = 0;
   for (int64_t j = 0; j < n; ++j) top = x[j] > top ? x[j] : top;
+  const int right = fraction > 16 ? fraction - 16 : 0, left = fraction < 16 ? 16 - fraction : 0;
+  const int32_t most = left > 0 ? 31 << fraction : INT32_MAX;  // 2^-31 is 0
   for (int64_t j = 0; j < n; ++j) {
-    x[j] = exp2_minus_15(top - x[j]);
+    const int32_t u = top - x[j];
+    x[j] = exp2_minus_15(((u < most ? u : most) >> right) << left);
     total += x[j];
   }
-  return total;
-}
-
-inline void shares(const int32_t* x, int64_t n, int64_t reciprocal, int16_t* weights) {
+  const int down = total >= 1 << 16 ? 16 - __builtin_clz(static_cast<uint32_t>(total)) : 0;
+  int32_t sum = 0;
   for (int64_t j = 0; j < n; ++j) {
-    const int64_t w = (x[j] * reciprocal + (int64_t{1} << 29)) >> 30;
+    const int32_t w = x[j] >> down;
     weights[j] = static_cast<int16_t>(w < 32767 ? w : 32767);
+    sum += w < 32767 ? w : 32767;
   }
-}
-
-inline void softmax(int32_t* scores, int64_t n, int32_t factor, int fraction, int16_t* weights) {
-  multiply(factor, fraction, n, scores);
-  // The sum is at least 2^15, since the largest has 2^15: the reciprocal fits 31 bits.
-  shares(scores, n, (int64_t{1} << 45) / exponentials(scores, n), weights);
+  return sum;
 }
 
 inline void mix(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums) {
@@ -129,12 +127,14 @@ inline void weigh(const int32_t* factors, int64_t n, int32_t* x) {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<int32_t>(rounded(int64_t{x[i]} * factors[i], 15));
 }
 
-inline void turn(const int32_t* turns, int64_t half, int32_t* x) {
-  const int32_t *cosine = turns, *sine = turns + half;
-  for (int64_t a = 0; a < half; ++a) {
-    const int64_t first = x[a], second = x[a + half];
-    x[a] = held(rounded(first * cosine[a] - second * sine[a], 14));
-    x[a + half] = held(rounded(first * sine[a] + second * cosine[a], 14));
+inline void turn(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x) {
+  for (int64_t h = 0; h < heads; ++h, x += 2 * half, turns += stride) {
+    const int32_t *cosine = turns, *sine = turns + half;
+    for (int64_t a = 0; a < half; ++a) {
+      const int64_t first = x[a], second = x[a + half];
+      x[a] = held(rounded(first * cosine[a] - second * sine[a], 14));
+      x[a + half] = held(rounded(first * sine[a] + second * cosine[a], 14));
+    }
   }
 }
 

@@ -23,9 +23,9 @@ struct IntegerKernels {
   /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs`
   /// pairs. |q . key| < 2^31 is the caller's care.
   void (*dots)(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* dots);
-  /// dots -> softmax of factor dots 2^-fraction (Q16, base 2) as weights in Q15, rounded, their largest 32767; dots is
-  /// overwritten. 1 <= fraction <= 62.
-  void (*softmax)(int32_t* dots, int64_t n, int32_t factor, int fraction, int16_t* weights);
+  /// weights ~ 2^(dots 2^-fraction) as 16-bit numbers, whose sum, at most 2^16 and above 2^14, is returned; dots, below
+  /// 2^30, is overwritten. 1 <= fraction <= 26, n <= 4096.
+  int32_t (*softmax)(int32_t* dots, int64_t n, int fraction, int16_t* weights);
   /// sums[c] = sum_j weights[j] values[j][c] for pairs of values, [pair of values][p numbers][2].
   void (*mix)(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums);
 
@@ -47,8 +47,9 @@ struct IntegerKernels {
   void (*proximal)(const int32_t* match, const int32_t* bar, int64_t eta, int64_t n, int32_t* z);
   /// x = x factors 2^-15, rounded.
   void (*weigh)(const int32_t* factors, int64_t n, int32_t* x);
-  /// Rotary: pairs (x_a, x_(a + half)) turned by cosines and sines in Q14.
-  void (*turn)(const int32_t* turns, int64_t half, int32_t* x);
+  /// Rotary: in each of `heads` rows of 2 half, pairs (x_a, x_(a + half)) turned by cosines and sines in Q14, `stride`
+  /// numbers from those of the row before.
+  void (*turn)(const int32_t* turns, int64_t stride, int64_t heads, int64_t half, int32_t* x);
   /// to = x 2^-down, rounded, held within 16 bits; 0 <= down <= 30.
   void (*to_shorts)(const int32_t* x, int64_t n, int down, int16_t* to);
   /// out = (out - a own) 2^-down, rounded; a = out . own / |own|^2 when `exclusive`, else 0. 1 <= down <= 30.

@@ -41,6 +41,8 @@ struct IntegerScratch {
   std::vector<int32_t> sums, listed;                 // of a product
   std::vector<int32_t> stream, x, coords, heads, y;  // of a layer
   std::vector<int32_t> codes, copy, match, rest;     // of its second half
+  std::vector<int32_t> queries, keys;                // of a token's attention
+  std::vector<int16_t> shorts;
 };
 /// At least n numbers of v.
 inline int32_t* room(std::vector<int32_t>& v, int64_t n) {

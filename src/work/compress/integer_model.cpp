@@ -13,6 +13,7 @@ namespace {
 using fixed::clamp;
 
 constexpr int32_t log2_e_q16 = 94548;
+constexpr int64_t long_span = 4096;       // the overlap costs 3 % there
 constexpr std::size_t rows_at_once = 32;  // what lies between the products of so many stays in the cache
 
 std::vector<int32_t> widened(const QuantizedMatrix& m) {
@@ -47,7 +48,8 @@ struct IntegerModel::Layer {
   std::unique_ptr<IntegerHalf> half;
   bool residual;
 
-  Layer(const QuantizedModel& model, int64_t i) : attention(model, i), half(integer_half(model, i)) {
+  Layer(const QuantizedModel& model, int64_t i, int64_t reach)
+      : attention(model, i, reach), half(integer_half(model, i)) {
     const bool white = is_white_box(model.config.family);
     const std::string block = fmt::format("blocks.{}.", i), at = block + (white ? "mssa." : "mha.");
     norm1 = IntegerNorm(model, block + "norm1");
@@ -62,10 +64,13 @@ struct IntegerModel::Layer {
   }
 };
 
-IntegerModel::IntegerModel(const QuantizedModel& model)
+IntegerModel::IntegerModel(const QuantizedModel& model, int64_t reach)
     : d_(model.config.dim),
       context_(model.config.context),
       vocab_(model.config.vocab),
+      head_dim_(model.config.head_dim()),
+      span_(context_),
+      overlap_(reach > 0 ? std::min(reach, context_ - 1) : context_ / 4),
       embedding_(widened(model.matrix("embed.tokens"))),
       has_norm_(model.config.final_norm()),
       head_(model.matrix(model.config.tied_head ? "embed.tokens" : "head.weight")) {
@@ -80,7 +85,11 @@ IntegerModel::IntegerModel(const QuantizedModel& model)
             "[codec] eta and lambda must be at most 64, came {} and {}", c.eta_of(i), c.lambda_of(i));
   if (c.learned_positions) positions_ = widened(model.matrix("embed.pos"));
   if (has_norm_) norm_ = IntegerNorm(model, "norm");
-  for (int64_t i = 0; i < model.config.layers; ++i) layers_.emplace_back(model, i);
+  const bool slides = reach > 0 && !c.learned_positions;
+  require(reach <= context_ && context_ <= 4096, "[codec] a context of at most 4096 tokens, came {}", context_);
+  if (slides) span_ = std::min(16 * context_, std::max(2 * context_, long_span));
+  for (int64_t i = 0; i < c.layers; ++i) layers_.emplace_back(model, i, slides ? reach : context_);
+  if (c.rotary) turns_ = rotations(span_, c.head_dim(), c.rotary_base);
 }
 
 IntegerModel::~IntegerModel() = default;
@@ -95,7 +104,7 @@ IntegerState IntegerModel::open() const {
 // Rows of one state come one after another: each takes a place and moves the state on.
 void IntegerModel::embed(std::span<const Row> rows, int64_t* places, int32_t* z) const {
   for (const Row& row : rows) {
-    require(row.state->used < context_, "[codec] a window of {} tokens is full", context_);
+    require(row.state->used < span_, "[codec] a window of {} tokens is full", span_);
     require(row.token >= 0 && row.token < vocab_, "[codec] token {} lies outside the vocabulary of {}", row.token,
             vocab_);
     const int32_t* from = embedding_.data() + row.token * d_;
@@ -120,7 +129,8 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, std::size_t ind
     coords[i] = clamp(int64_t{coords[i]} + layer.coords_bias[static_cast<std::size_t>(i % width)]);
   for (int64_t r = 0; r < n; ++r)
     layer.attention.attend(kernels, coords + r * width, places[r],
-                           rows[static_cast<std::size_t>(r)].state->caches[index], heads + r * out_width);
+                           turns_.empty() ? nullptr : turns_.data() + places[r] * head_dim_,
+                           rows[static_cast<std::size_t>(r)].state->caches[index], scratch, heads + r * out_width);
   scratch.bytes.set(kernels, heads, n, out_width, false);
   layer.out.apply(kernels, scratch, y);
   add_to_stream(kernels, layer.out_bias, layer.gamma1, true, n, y, d_, z);

@@ -7,8 +7,8 @@
 
 namespace crate {
 
-Lockstep::Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, Mixer* mixer)
-    : kernels_(kernels), mixer_(mixer) {
+Lockstep::Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, bool learns, Mixer* mixer)
+    : kernels_(kernels), learns_(learns), mixer_(mixer) {
   if (mixer_) mixer_->begin(streams);
   for (int64_t s = 0; s < streams; ++s) {
     const int64_t from = piece_begin(size, s, streams), to = piece_begin(size, s + 1, streams);
@@ -23,11 +23,15 @@ std::vector<std::string_view> Lockstep::known(int64_t at) const {
   return out;
 }
 
-// The token of which the prediction of byte `from` begins a window that ends before byte b.
+// The byte from which the state is to be run so that it stands before byte a and has room up to byte b.
 int64_t Lockstep::window(const IntegerModel& model, Piece& piece, int64_t a, int64_t b) const {
   const int64_t end = std::min(b, piece.size);
-  piece.state = model.open();
-  return std::min(a, std::max<int64_t>(0, end - model.context()));
+  if (piece.state.caches.empty())
+    piece.state = model.open();
+  else if (!learns_ && piece.state.used + end - a <= model.span())
+    return a;
+  piece.state.used = 0;
+  return std::clamp<int64_t>(learns_ ? end - model.context() : a - model.overlap(), 0, a);
 }
 
 void Lockstep::run(const IntegerModel& model, Piece& piece, int64_t from, int64_t to, int32_t* logits) const {

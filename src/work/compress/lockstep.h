@@ -2,8 +2,9 @@
 // every byte is then the same at both ends, so predictors may be shared by all streams (mixer.h) and a model may change
 // between rounds (online_learner.h).
 //
-// A round codes the bytes a .. b - 1 of every stream. Its window is anew the last `context` tokens of the stream: the
-// encoder runs it at once, the decoder its known part at once and then token after token.
+// A round codes the bytes a .. b - 1 of every stream: the encoder runs them at once, the decoder token after token. Of
+// a model that learns the window is anew the last `context` tokens of the stream at every round; else it goes on, as in
+// stream_coder.h.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -19,8 +20,9 @@ inline int64_t piece_begin(int64_t size, int64_t s, int64_t count) { return size
 
 class Lockstep {
  public:
-  /// `size` bytes at `bytes` in `streams` pieces. With a mixer, the model is one of its parts.
-  Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, Mixer* mixer);
+  /// `size` bytes at `bytes` in `streams` pieces. `learns`: the model changes between rounds. With a mixer, the model
+  /// is one of its parts.
+  Lockstep(const IntegerKernels& kernels, char* bytes, int64_t size, int64_t streams, bool learns, Mixer* mixer);
 
   int64_t longest() const { return longest_; }
   /// What is known once every stream has come to byte `at`.
@@ -44,6 +46,7 @@ class Lockstep {
   void together(const IntegerModel& model, int64_t i);
 
   const IntegerKernels& kernels_;
+  bool learns_;
   Mixer* mixer_;
   std::vector<Piece> pieces_;
   std::vector<Group> groups_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t stream_size = 128 << 10;
 constexpr int64_t least_online_stream = 2048;  // bytes
+constexpr int64_t longest_round = 256;         // bytes of a stream
 
 int64_t streams_for(int64_t size, int64_t wanted) {
   return std::clamp<int64_t>(wanted > 0 ? wanted : (size + stream_size - 1) / stream_size, 1, size);
@@ -25,7 +26,7 @@ int64_t mixed_streams_for(int64_t size, int64_t wanted) {
 class ApartCoder final : public SegmentCoder {
  public:
   ApartCoder(const IntegerModel& model, const ModelCoding& coding)
-      : coding_(coding), coder_{model, integer_kernels(), coding.hop, [this](int64_t n) {
+      : coding_(coding), coder_{model, integer_kernels(), [this](int64_t n) {
                                   if (progress) progress(n);
                                 }} {}
 
@@ -116,7 +117,7 @@ class LockstepCoder final : public SegmentCoder {
     const auto n = static_cast<int64_t>(bytes.size());
     const int64_t count = learner_ ? std::clamp<int64_t>(n / least_online_stream, 1, learner_->options().streams)
                                    : mixed_streams_for(n, coding_.streams);
-    Lockstep streams(kernels_, bytes.data(), n, count, mixer_.get());
+    Lockstep streams(kernels_, bytes.data(), n, count, learner_ != nullptr, mixer_.get());
     int64_t unlearned = 0;
     for (int64_t a = 0, b = 0; a < streams.longest(); a = b) {
       b = std::min(a + window_length(count), streams.longest());
@@ -139,7 +140,7 @@ class LockstepCoder final : public SegmentCoder {
   }
 
   int64_t window_length(int64_t count) const {
-    if (!learner_) return coding_.hop;
+    if (!learner_) return std::min(longest_round, model_->span() - model_->overlap());
     return std::clamp<int64_t>(round_length() / count, 1, learner_->options().chunk);
   }
 

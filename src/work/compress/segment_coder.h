@@ -37,7 +37,6 @@ class SegmentCoder {
 };
 
 struct ModelCoding {
-  int64_t hop = 0;      // tokens between windows, 1 .. context
   int64_t streams = 0;  // of a segment; 0: one per 128 KiB, mixed: one
   bool mix = false, report = false;
 };

@@ -19,28 +19,34 @@ class OneStream {
       : on_(on), bytes_(bytes), n_(static_cast<int64_t>(bytes.size())), state_(on.model.open()), coder_(out_) {}
 
   std::string encode() {
-    const int64_t context = on_.model.context();
-    logits_.resize(static_cast<std::size_t>(context * on_.model.vocab()));
-    for (int64_t start = 0, done = 0; done < n_; start += on_.hop) {
-      const int64_t end = std::min(start + context, n_);
-      window(start, end);
-      for (int64_t i = done; i < end; ++i) {
-        on_.kernels.chances(logits_.data() + (i - start) * on_.model.vocab(), chances_.weight);
-        chances_.put(coder_, static_cast<uint8_t>(bytes_[static_cast<std::size_t>(i)]));
-      }
-      if (on_.progress) on_.progress(end - done);
-      done = end;
+    const int64_t span = on_.model.span(), step = span - on_.model.overlap();
+    for (int64_t start = 0, done = 0; done < n_; start += step) {
+      const int64_t end = std::min(start + span, n_);
+      state_.used = 0;
+      run(start, done, nullptr);
+      for (; done < end; done = std::min(done + at_once, end)) code(done, std::min(done + at_once, end));
     }
     coder_.finish();
     return std::move(out_);
   }
 
  private:
-  void window(int64_t start, int64_t end) {
+  static constexpr int64_t at_once = 64;
+
+  void run(int64_t from, int64_t to, int32_t* logits) {
     rows_.clear();
-    state_.used = 0;
-    for (int64_t i = start; i < end; ++i) rows_.push_back({&state_, token_before(bytes_, i, on_.model.vocab())});
-    on_.model.forward(on_.kernels, rows_, logits_.data(), scratch_);
+    for (int64_t i = from; i < to; ++i) rows_.push_back({&state_, token_before(bytes_, i, on_.model.vocab())});
+    on_.model.forward(on_.kernels, rows_, logits, scratch_);
+  }
+
+  void code(int64_t from, int64_t to) {
+    logits_.resize(static_cast<std::size_t>(at_once * on_.model.vocab()));
+    run(from, to, logits_.data());
+    for (int64_t i = from; i < to; ++i) {
+      on_.kernels.chances(logits_.data() + (i - from) * on_.model.vocab(), chances_.weight);
+      chances_.put(coder_, static_cast<uint8_t>(bytes_[static_cast<std::size_t>(i)]));
+    }
+    if (on_.progress) on_.progress(to - from);
   }
 
   const StreamCoder& on_;
@@ -102,7 +108,7 @@ class Together {
     rows_.clear();
     for (Decoding& s : streams_) {
       if (i >= s.size) continue;
-      if (s.state.used == on_.model.context()) refill(s, i);
+      if (s.state.used == on_.model.span()) refill(s, i);
       rows_.push_back({&s.state, token_before({s.to, static_cast<std::size_t>(i)}, i, on_.model.vocab())});
     }
     logits_.resize(rows_.size() * static_cast<std::size_t>(on_.model.vocab()));
@@ -121,7 +127,7 @@ class Together {
   void refill(Decoding& s, int64_t i) {
     refilled_.clear();
     s.state.used = 0;
-    for (int64_t t = i - (on_.model.context() - on_.hop); t < i; ++t)
+    for (int64_t t = i - on_.model.overlap(); t < i; ++t)
       refilled_.push_back({&s.state, token_before({s.to, static_cast<std::size_t>(i)}, t, on_.model.vocab())});
     if (!refilled_.empty()) on_.model.forward(on_.kernels, refilled_, nullptr, scratch_);
   }

@@ -1,9 +1,9 @@
 // stream_coder: bytes to bits and back under an integer model, in independent streams.
 //
-// A stream is predicted by windows of C tokens (the context): a separator, then its bytes. A byte is predicted in the
-// first window that holds the token before it; when a window is full, the next begins `hop` tokens later, so that a
-// byte sees between C - hop and C tokens. The encoder runs whole windows at a time, the decoder one token at a time for
-// all its streams together; both compute the same integers.
+// A stream is predicted by windows of a separator, then its bytes. A byte is predicted in the first window that holds
+// the token before it; when a window is full (IntegerModel::span), the next begins with its last tokens (overlap). The
+// encoder runs many rows at a time, the decoder one token at a time for all its streams together; both compute the
+// same integers.
 #pragma once
 #include <functional>
 #include <span>
@@ -21,7 +21,6 @@ int32_t token_before(std::string_view bytes, int64_t i, int64_t vocab);
 struct StreamCoder {
   const IntegerModel& model;
   const IntegerKernels& kernels;
-  int64_t hop = 0;  // 1 .. context
   /// Told how many bytes are done since the last call; from any thread.
   std::function<void(int64_t)> progress = {};
 
