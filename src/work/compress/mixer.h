@@ -15,22 +15,13 @@
 //
 // Streams in lockstep share counters and weights; each has its own last bytes.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "work/compress/coder.h"
+#include "work/compress/logistic.h"
 
 namespace crate {
-
-/// Probabilities as numbers of 2^-16, from 1 to 65535; stretched ones in Q8.
-namespace logistic {
-int32_t stretch(int32_t p);
-int32_t squash(int32_t x);
-/// -log2(p) in bits.
-double cost(int32_t p);
-}  // namespace logistic
 
 /// What the parts were worth, in bits of what was coded.
 struct MixReport {
@@ -54,7 +45,7 @@ class Mixer {
 
  private:
   struct Parts;
-  template <class F> uint8_t walk(int64_t stream, const ByteChances& model, F&& code);
+  template <class F> uint8_t walk(int64_t stream, const ByteChances& of, F&& code);
 
   std::unique_ptr<Parts> parts_;
   bool reporting_;
