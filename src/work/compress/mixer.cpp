@@ -37,12 +37,12 @@ std::vector<int16_t> kept(unsigned left_out) {
   return keep;
 }
 
-constexpr std::size_t first_sums = 8, second_sums = 2, sure_levels = 16;  // of a bit, of a byte
+constexpr std::size_t first_sums = 8, second_sums = 2, sure_levels = 16;
 
-// How many sets of weights the sums have, and by what they are chosen.
+// How many sets of weights the sums have; which is used, `choose` below says.
 struct Sets {
   std::size_t count;
-  unsigned parts;
+  unsigned parts;  // that choose
 };
 constexpr std::array<Sets, first_sums> first_sets{{{256, 0},
                                                    {(mix::MatchInputs::levels + 1) * 8, match},
@@ -139,6 +139,8 @@ struct Mixer::Parts {
     return choose(text, met, x[model_input], prefix, place);
   }
 
+  // By the bits so far; the match; the last byte; how many contexts came before; the model and whether the match
+  // agrees; the byte before the last; the place in the word; the model's byte.
   Choice choose(const mix::TextState& text, std::size_t met, int said_st, std::size_t prefix, int place) const {
     const auto bits = static_cast<std::size_t>(7 - place);
     const auto sure = static_cast<std::size_t>(std::clamp((said_st + 1600) / 200, 0, 15));
