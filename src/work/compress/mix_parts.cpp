@@ -75,6 +75,11 @@ void Bucket::follow(uint8_t by) {
   byte = by;
 }
 
+Counters::Counters() {
+  table_.reserve(std::size_t{1} << most_log);  // so that it grows where it is; what is not used yet takes no memory
+  table_.resize(std::size_t{1} << least_log);
+}
+
 Bucket& Counters::find(uint64_t hash) {
   const uint32_t check = check_of(hash);
   const std::size_t i = place(hash);

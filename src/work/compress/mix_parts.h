@@ -37,7 +37,7 @@ struct alignas(64) Bucket {
 /// Buckets of all contexts in one table that doubles as it fills, from 4 to 256 MB.
 class Counters {
  public:
-  Counters() : table_(std::size_t{1} << least_log) {}
+  Counters();
   void prefetch(uint64_t hash) const { __builtin_prefetch(&table_[place(hash)]); }
   /// The bucket of a context, emptied of another's numbers.
   Bucket& find(uint64_t hash);
