@@ -1,4 +1,5 @@
-// mix_parts: the pieces of which mixer.h is made: counters under hashed contexts, maps that learn, the match, the sums.
+// mix_parts: the pieces of which mixer.h is made that remember bits: histories and counters under hashed contexts, maps
+// that learn what a state is worth.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -6,109 +7,83 @@
 
 namespace crate::mix {
 
-inline constexpr int orders = 11;              // contexts, see contexts_of in mixer.cpp
-inline constexpr int inputs = 2 * orders + 4;  // two a context, match twice, model, constant
-inline constexpr int match_input = 2 * orders, model_input = 2 * orders + 2, constant_input = 2 * orders + 3;
+/// The bits met so far in one place as a number of 8 bits: all of them up to four, then how many of each (bounded, and
+/// the more of one were met, the sooner they are forgotten when the other comes) and the last. 0: none.
+struct Histories {
+  std::array<std::array<uint8_t, 2>, 256> next{};
+  std::array<int32_t, 256> chance{};  // a first guess, in 2^-16
+};
+const Histories& histories();
 
-/// 15 bits that learn, the tree of half a byte under one context: probability in the upper 12 bits, how often it was
-/// met (at most 15) in the lower 4.
-struct Bucket {
-  uint16_t check = 0;
-  std::array<uint16_t, 15> bits{};
+/// One place of the tree of a byte's bits under one context.
+struct Node {
+  uint16_t p = 32768;  // of a 1, moving by 1 / (n + 1.5)
+  uint8_t history = 0;
+  uint8_t n = 0;
+
+  void learn(bool bit, int most);
 };
 
+/// The tree of half a byte under one context; of the upper half also the byte that came last and how often in a row.
+struct alignas(64) Bucket {
+  uint32_t check : 19 = 0;
+  uint32_t times : 5 = 0;  // 31: or more
+  uint32_t byte : 8 = 0;
+  std::array<Node, 15> nodes{};
+
+  void follow(uint8_t by);
+};
+
+/// Buckets of all contexts in one table that doubles as it fills, from 4 to 256 MB.
 class Counters {
  public:
-  Counters() : table_(std::size_t{1} << log_size) {}
+  Counters();
+  void prefetch(uint64_t hash) const { __builtin_prefetch(&table_[place(hash)]); }
   /// The bucket of a context, emptied of another's numbers.
   Bucket& find(uint64_t hash);
+  /// Between bytes: buckets move.
+  void grow_if_full();
 
  private:
-  static constexpr int log_size = 19;
+  static constexpr int least_log = 16, most_log = 22;
+  static uint32_t check_of(uint64_t hash) { return static_cast<uint32_t>(hash >> 45); }
+  // The lower bits of the check are the upper ones of the place, so that a larger table can be filled from a smaller.
+  std::size_t place(uint64_t hash) const {
+    return (hash & ((1U << least_log) - 1)) | (check_of(hash) & ((1U << (log_ - least_log)) - 1)) << least_log;
+  }
+  int log_ = least_log;
+  std::size_t taken_ = 0;
   std::vector<Bucket> table_;
 };
-
-void learn(uint16_t& counter, bool bit);
 
 /// A probability a state, learned; states are the caller's.
 class Map {
  public:
-  explicit Map(std::size_t states) : p_(states, 32768) {}
-  int32_t at(std::size_t state) const { return p_[state]; }
-  void set(std::size_t state, int32_t p) { p_[state] = static_cast<uint16_t>(p); }
-  void learn(std::size_t state, bool bit) {
-    p_[state] = static_cast<uint16_t>(p_[state] + (((bit ? 65535 : 0) - p_[state]) >> 6));
+  explicit Map(std::size_t states, int most = 255) : p_(states, 1U << 31), most_(static_cast<uint32_t>(most)) {}
+  /// In 2^-16, 1 to 65535.
+  int32_t at(std::size_t state) const {
+    const auto p = static_cast<int32_t>(p_[state] >> 16);
+    return p < 1 ? 1 : p;
   }
+  void set(std::size_t state, int32_t p) { p_[state] = static_cast<uint32_t>(p) << 16; }
+  void learn(std::size_t state, bool bit);
 
  private:
-  std::vector<uint16_t> p_;
+  std::vector<uint32_t> p_;  // of 22 bits, and how often it was met of 10
+  uint32_t most_;
 };
 
 /// p corrected under a context: between 33 places of st(p), each a learned probability.
 class Correction {
  public:
-  explicit Correction(std::size_t contexts);
+  explicit Correction(std::size_t contexts, int rate = 6);
   int32_t refine(int32_t stretched, std::size_t context);
   void learn(bool bit);
 
  private:
   std::vector<uint16_t> p_;
   std::size_t at_ = 0;
-};
-
-/// Sets of weights, one chosen by a context.
-class Weights {
- public:
-  Weights(int count, std::size_t sets, int32_t first, int rate);
-  /// sum w x in Q8, within the stretched range.
-  int32_t sum(const int32_t* x, std::size_t set);
-  /// For the sum just made; `error` is bit - p in Q16.
-  void learn(const int32_t* x, int32_t error);
-
- private:
-  int count_, rate_;
-  std::vector<int32_t> w_;  // Q16
-  std::size_t at_ = 0;
-};
-
-/// The two layers of sums.
-class Net {
- public:
-  Net();
-  /// p of the inputs with those outside `mask` left out.
-  int32_t mix(const int32_t* x, uint32_t mask, const std::array<std::size_t, 4>& sets, std::size_t last_set);
-  void learn(bool bit);
-  int32_t stretched() const { return out_; }
-
- private:
-  std::array<int32_t, inputs> x_{};
-  std::array<int32_t, 4> middle_{};
-  std::array<Weights, 4> first_;
-  Weights second_;
-  int32_t out_ = 0;
-};
-
-/// What is known of all streams, and where the last bytes of a stream came before.
-class Match {
- public:
-  Match() : heads_(std::size_t{1} << log_size) {}
-  void begin(std::size_t streams);
-  void add(std::size_t stream, uint8_t byte, uint64_t last);
-  /// How long the match is (0: none), and the byte that followed.
-  int length(std::size_t stream) const { return at_[stream].length; }
-  uint8_t expected(std::size_t stream) const;
-
- private:
-  static constexpr int log_size = 20, least = 6, most = 65535;
-  struct Place {
-    uint32_t text = 0, at = 0;
-    int length = 0;
-  };
-  bool known(const Place& p) const { return p.at < texts_[p.text].size(); }
-
-  std::vector<std::vector<uint8_t>> texts_;  // of every stream so far
-  std::size_t first_ = 0;                    // of the streams of now
-  std::vector<Place> heads_, at_;
+  int rate_;
 };
 
 }  // namespace crate::mix

@@ -1,155 +1,165 @@
 #include "work/compress/mixer.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "work/compress/fixed.h"
-#include "work/compress/mix_parts.h"
+#include "work/compress/mix_contexts.h"
+#include "work/compress/mix_counts.h"
+#include "work/compress/mix_match.h"
+#include "work/compress/mix_model.h"
+#include "work/compress/mix_net.h"
 
 namespace crate {
-
-namespace logistic {
 namespace {
 
-constexpr int32_t widest = 2840;  // st(65535 / 65536) in Q8
+using mix::contexts;
 
-// Finely where p is close to 0 or 1, in steps of 16 elsewhere.
-constexpr int32_t fine = 2048;
-struct Tables {
-  std::vector<int16_t> low, high, middle;
-  std::vector<uint16_t> squashed;
+constexpr std::size_t match_input = mix::Counts::per * contexts;
+constexpr std::size_t model_input = match_input + 2 * mix::MatchInputs::count;
+constexpr std::size_t constant_input = model_input + mix::ModelInputs::count;
+constexpr std::size_t inputs = (constant_input + 1 + 15) / 16 * 16;
 
-  static int16_t exact(double p) {
-    return static_cast<int16_t>(
-        std::clamp(std::floor(256 * fixed::log_of(p / (65536 - p)) + 0.5), -1.0 * widest, 1.0 * widest));
+// What an input, or a choice of weights, was made of.
+enum Part : unsigned { orders = 1, match = 2, model = 4 };
+
+unsigned parts_of(std::size_t input) {
+  if (input < match_input) {
+    const std::size_t k = input / mix::Counts::per;
+    return orders | (k >= mix::text_contexts ? model : 0U) | (k == mix::matched_context ? match : 0U);
   }
-  Tables() {
-    for (int32_t p = 0; p < fine; ++p) {
-      low.push_back(exact(std::max(p, 1)));
-      high.push_back(exact(65536 - fine + p));
-    }
-    for (int32_t p = 0; p < 4096; ++p) middle.push_back(exact(16 * p + 8));
-    for (int32_t x = -widest; x <= widest; ++x)
-      squashed.push_back(
-          static_cast<uint16_t>(std::clamp(std::floor(65536 / (1 + fixed::exp_of(-x / 256.0)) + 0.5), 1.0, 65535.0)));
-  }
+  if (input < model_input) return match;
+  if (input < constant_input) return input < model_input + mix::ModelInputs::plain ? model : model | orders;
+  return 0;
+}
+
+std::vector<int16_t> kept(unsigned left_out) {
+  std::vector<int16_t> keep;
+  for (std::size_t i = 0; i < inputs; ++i) keep.push_back((parts_of(i) & left_out) != 0 ? 0 : -1);
+  return keep;
+}
+
+constexpr std::size_t first_sums = 8, second_sums = 2, sure_levels = 16;
+
+// How many sets of weights the sums have; which is used, `choose` below says.
+struct Sets {
+  std::size_t count;
+  unsigned parts;  // that choose
+};
+constexpr std::array<Sets, first_sums> first_sets{{{256, 0},
+                                                   {(mix::MatchInputs::levels + 1) * 8, match},
+                                                   {256, 0},
+                                                   {(mix::text_contexts + 1) * 8, orders},
+                                                   {sure_levels * sure_levels * 3, model | match},
+                                                   {256, 0},
+                                                   {8 * 8 * 4, 0},
+                                                   {512, model}}};
+constexpr std::array<Sets, second_sums> second_sets{{{256, 0}, {sure_levels * 3, model | match}}};
+
+struct Choice {
+  std::array<std::size_t, first_sums> first;
+  std::array<std::size_t, second_sums> second;
 };
 
-const Tables& tables() {
-  static const Tables made;
-  return made;
-}
+// Without some parts; sums that choose by one of these have a single set.
+class Net : public mix::Net {
+ public:
+  explicit Net(unsigned left_out)
+      : mix::Net(kept(left_out), counts(first_sets), counts(second_sets), model_input), left_out_(left_out) {}
 
-}  // namespace
+  void mix(const int16_t* x, Choice of) {
+    for (std::size_t k = 0; k < first_sums; ++k)
+      if ((first_sets[k].parts & left_out_) != 0) of.first[k] = 0;
+    for (std::size_t k = 0; k < second_sums; ++k)
+      if ((second_sets[k].parts & left_out_) != 0) of.second[k] = 0;
+    mix::Net::mix(x, of.first.data(), of.second.data());
+  }
+  int32_t p() const { return logistic::squash(stretched()); }
 
-int32_t stretch(int32_t p) {
-  const Tables& t = tables();
-  if (p < fine) return t.low[static_cast<std::size_t>(p)];
-  if (p >= 65536 - fine) return t.high[static_cast<std::size_t>(p - (65536 - fine))];
-  return t.middle[static_cast<std::size_t>(p >> 4)];
-}
+ private:
+  template <class All> static std::vector<std::size_t> counts(const All& all) {
+    std::vector<std::size_t> out;
+    for (const Sets& s : all) out.push_back(s.count);
+    return out;
+  }
+  unsigned left_out_;
+};
 
-int32_t squash(int32_t x) {
-  return tables().squashed[static_cast<std::size_t>(std::clamp(x, -widest, widest) + widest)];
-}
+// The answer of the sums, corrected by what such answers were worth before.
+class Final {
+ public:
+  int32_t refine(const Net& net, const mix::TextState& text, std::size_t prefix, int expected) {
+    const std::size_t matched = expected < 0 ? 0 : static_cast<std::size_t>(expected) << 8 | prefix;
+    const std::array<std::size_t, 4> at{prefix, (text.last & 255) << 8 | prefix,
+                                        mix::scrambled((text.last & 0xFFFFFF) << 8 | prefix) >> 48, matched};
+    const int32_t st = net.stretched();
+    int32_t sum = 4 * logistic::squash(st);
+    for (std::size_t k = 0; k < by_.size(); ++k) sum += by_[k].refine(st, at[k]);
+    return std::clamp((sum + 4) / 8, 1, 65535);
+  }
+  void learn(bool bit) {
+    for (mix::Correction& c : by_) c.learn(bit);
+  }
 
-double cost(int32_t p) { return -std::log2(p / 65536.0); }
-
-}  // namespace logistic
-
-namespace {
-
-constexpr uint32_t everything = (1U << mix::inputs) - 1;
-constexpr uint32_t only_model = 1U << mix::model_input;
-constexpr uint32_t only_match = 3U << mix::match_input;
-constexpr uint32_t only_orders = (1U << 2 * mix::orders) - 1;
-
-uint64_t scrambled(uint64_t x) {
-  x *= 0x9E3779B97F4A7C15;
-  return (x ^ x >> 29) * 0xBF58476D1CE4E5B9;
-}
-
-bool is_letter(uint8_t c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 128; }
+ private:
+  std::array<mix::Correction, 4> by_{mix::Correction(1 << 8, 6), mix::Correction(1 << 16, 6),
+                                     mix::Correction(1 << 16, 6), mix::Correction(1 << 16, 6)};
+};
 
 }  // namespace
 
 struct Mixer::Parts {
-  struct Stream {
-    uint64_t last = 0;              // bytes, the newest lowest
-    uint64_t word = 0, before = 0;  // hashes of the letters since the last other byte, and of the word before
-  };
-  std::array<mix::Counters, mix::orders> counters;
-  std::vector<mix::Map> worth;  // of a counter's state, a context each
-  mix::Map match_worth{64 * 2};
-  mix::Match match;
-  mix::Net net, without_model, without_orders, without_match;
-  mix::Correction by_byte{256}, by_pair{65536};
-  std::vector<Stream> streams;
+  std::vector<mix::TextState> streams;
+  mix::Texts texts;
+  mix::MatchInputs far{texts, 12}, near{texts, 5};
+  mix::Counts counts;
+  mix::ModelInputs said;
+  Net net{0}, without_model{model}, without_orders{orders}, without_match{match};
+  Final last;
 
   // Of the byte in work.
-  std::array<mix::Bucket*, mix::orders> buckets{};
-  std::array<std::size_t, mix::orders> states{};
-  std::array<int32_t, mix::inputs> x{};
-  std::size_t match_state = 0;
-  int expected = -1;  // byte, or none
+  mix::Opinion opinion;
+  const mix::MatchInputs* longest = nullptr;
+  alignas(64) std::array<int16_t, inputs> x{};
 
-  Parts() : worth(mix::orders, mix::Map(16 * 256 * 16)) {
-    for (mix::Map& m : worth)
-      for (std::size_t s = 0; s < 16 * 256 * 16; ++s)
-        m.set(s, std::clamp<int32_t>(static_cast<int32_t>(s % 256) * 256 + 128, 32, 65535 - 32));
+  void begin_byte(std::size_t stream, const ByteChances& of) {
+    far.begin_byte(stream);
+    near.begin_byte(stream);
+    longest = far.expects() && far.length() > 0 ? &far : &near;
+    opinion = mix::Opinion(of);
+    counts.begin(mix::contexts_of(streams[stream], opinion, longest->byte(), longest->length()));
   }
 
-  // The last 1 to 6 bytes and the last 8; the word, and it with the one before; two and three bytes behind the last.
-  static std::array<uint64_t, mix::orders> contexts_of(const Stream& s) {
-    const auto newest = [&](int n) { return s.last & (~uint64_t{0} >> (64 - 8 * n)); };
-    return {newest(1),
-            newest(2),
-            newest(3),
-            newest(4),
-            newest(5),
-            newest(6),
-            newest(8),
-            s.word ^ (s.last & 255) << 56,
-            scrambled(s.word + 3 * s.before),
-            newest(3) >> 8,
-            newest(4) >> 8};
+  // The inputs, and which weights they meet.
+  Choice collect(std::size_t stream, int32_t p, std::size_t prefix, int place) {
+    const mix::TextState& text = streams[stream];
+    const std::size_t met = counts.collect(prefix, place, x.data());
+    far.collect(place, &x[match_input]);
+    near.collect(place, &x[match_input + mix::MatchInputs::count]);
+    said.collect(p, text, prefix, &x[model_input]);
+    x[constant_input] = 256;
+    return choose(text, met, x[model_input], prefix, place);
   }
 
-  // Buckets of the upper (half = 0) or lower half of a byte.
-  void open(const Stream& s, uint64_t half) {
-    const std::array<uint64_t, mix::orders> contexts = contexts_of(s);
-    for (std::size_t k = 0; k < mix::orders; ++k) {
-      const uint64_t hash = scrambled(scrambled(contexts[k] + (k + 1) * 0x632BE59BD9B4E019) + half);
-      buckets[k] = &counters[k].find(hash);
-    }
+  // By the bits so far; the match; the last byte; how many contexts came before; the model and whether the match
+  // agrees; the byte before the last; the place in the word; the model's byte.
+  Choice choose(const mix::TextState& text, std::size_t met, int said_st, std::size_t prefix, int place) const {
+    const auto bits = static_cast<std::size_t>(7 - place);
+    const auto sure = static_cast<std::size_t>(std::clamp((said_st + 1600) / 200, 0, 15));
+    const std::size_t agreed = !longest->expects() ? 0 : longest->bit(place) == (said_st > 0) ? 1 : 2;
+    const bool top = (opinion.first | 256U) >> (place + 1) == prefix;  // the model's byte is possible still
+    const std::size_t letters = std::min<std::size_t>(text.letters, 7);
+    return {{prefix, longest->level() * 8 + bits, text.last & 255, met * 8 + bits,
+             (sure * sure_levels + static_cast<std::size_t>(opinion.sure)) * 3 + agreed, text.last >> 8 & 255,
+             (letters * 8 + bits) * 4 + text.kind(), (top ? 256U : 0U) + opinion.first},
+            {prefix, sure * 3 + agreed}};
   }
 
-  void collect(std::size_t node, int place, int stretched_model, const mix::Match& m, std::size_t stream) {
-    for (std::size_t k = 0; k < mix::orders; ++k) {
-      const uint16_t c = buckets[k]->bits[node];
-      states[k] = (c & 15U) * 256 + (c >> 8);
-      x[2 * k] = (c & 15) == 0 ? 0 : logistic::stretch(worth[k].at(states[k]));
-      x[2 * k + 1] = (c & 15) == 0 ? 0 : ((c >> 4) - 2048) * ((c & 15) + 4) / 64;
-    }
-    const bool matching = expected >= 0;
-    const bool bit = matching && (expected >> place & 1) != 0;
-    match_state = matching ? static_cast<std::size_t>(std::min(m.length(stream), 32)) * 2 + (bit ? 1 : 0) : 0;
-    const int32_t st = matching ? logistic::stretch(match_worth.at(match_state)) : 0;
-    x[mix::match_input] = st;
-    x[mix::match_input + 1] = matching ? (bit ? 1 : -1) * std::min(m.length(stream), 32) * 16 : 0;
-    x[mix::model_input] = stretched_model;
-    x[mix::constant_input] = 256;
-  }
-
-  void learn(std::size_t node, bool bit, bool reporting) {
-    for (std::size_t k = 0; k < mix::orders; ++k) {
-      worth[k].learn(states[k], bit);
-      mix::learn(buckets[k]->bits[node], bit);
-    }
-    if (expected >= 0) match_worth.learn(match_state, bit);
+  void learn(int place, bool bit, bool reporting) {
+    counts.learn(bit);
+    far.learn(place, bit);
+    near.learn(place, bit);
+    said.learn(bit);
     net.learn(bit);
-    by_byte.learn(bit);
-    by_pair.learn(bit);
+    last.learn(bit);
     if (!reporting) return;
     without_model.learn(bit);
     without_orders.learn(bit);
@@ -157,11 +167,11 @@ struct Mixer::Parts {
   }
 
   void add(std::size_t stream, uint8_t byte) {
-    Stream& s = streams[stream];
-    s.last = s.last << 8 | byte;
-    if (!is_letter(byte) && s.word != 0) s.before = s.word;
-    s.word = is_letter(byte) ? scrambled(s.word + (byte | 32U)) : 0;
-    match.add(stream, byte, s.last);
+    counts.end(byte);
+    streams[stream].add(byte);
+    texts.add(stream, byte);
+    far.add(stream, byte);
+    near.add(stream, byte);
   }
 };
 
@@ -169,48 +179,37 @@ Mixer::Mixer(bool report) : parts_(std::make_unique<Parts>()), reporting_(report
 Mixer::~Mixer() = default;
 
 void Mixer::begin(int64_t streams) {
-  parts_->streams.assign(static_cast<std::size_t>(streams), {});
-  parts_->match.begin(static_cast<std::size_t>(streams));
+  const auto n = static_cast<std::size_t>(streams);
+  parts_->streams.assign(n, {});
+  parts_->texts.begin(n);
+  parts_->far.begin(n);
+  parts_->near.begin(n);
 }
 
-template <class F> uint8_t Mixer::walk(int64_t stream, const ByteChances& model, F&& code) {
+template <class F> uint8_t Mixer::walk(int64_t stream, const ByteChances& of, F&& code) {
   Parts& p = *parts_;
   const auto at = static_cast<std::size_t>(stream);
-  const Parts::Stream& s = p.streams[at];
-  const std::size_t previous = s.last & 255;
-  p.expected = p.match.length(at) > 0 ? p.match.expected(at) : -1;
-  ByteTree tree(model);
-  std::size_t prefix = 1, node = 0;  // of the byte, of its half
+  p.begin_byte(at, of);
+  ByteTree tree(of);
+  std::size_t prefix = 1;
   for (int place = 7; place >= 0; --place) {
-    if (place % 4 == 3) {
-      p.open(s, place == 7 ? 0 : prefix);
-      node = 0;
-    }
     const auto right = static_cast<int32_t>(std::clamp<uint32_t>(tree.chance() >> 16, 1, 65535));
-    p.collect(node, place, logistic::stretch(right), p.match, at);
-    const std::size_t length = p.expected < 0 ? 0 : static_cast<std::size_t>(std::min(p.match.length(at), 28) / 4 + 1);
-    std::size_t met = 0;  // contexts that came before
-    for (std::size_t k = 0; k < mix::orders; ++k) met += (p.buckets[k]->bits[node] & 15) != 0 ? 1 : 0;
-    const std::array<std::size_t, 4> sets{prefix, length * 8 + static_cast<std::size_t>(7 - place), previous,
-                                          met * 8 + static_cast<std::size_t>(7 - place)};
-    const int32_t mixed = p.net.mix(p.x.data(), everything, sets, prefix), st = p.net.stretched();
-    const int32_t refined = p.by_byte.refine(st, prefix);
-    const int32_t paired = p.by_pair.refine(st, (previous << 8 | prefix) & 65535);
-    const int32_t one = std::clamp((2 * mixed + refined + paired + 2) / 4, 1, 65535);
+    const Choice choice = p.collect(at, right, prefix, place);
+    p.net.mix(p.x.data(), choice);
+    const int32_t one = p.last.refine(p.net, p.streams[at], prefix, p.longest->expects() ? p.longest->byte() : -1);
     const bool bit = code(static_cast<Chance>(one) << 16);
     if (reporting_) {
       const auto paid = [bit](int32_t q) { return logistic::cost(bit ? q : 65536 - q); };
       report_.all += paid(one);
       report_.model += paid(right);
-      report_.without_model += paid(p.without_model.mix(p.x.data(), everything & ~only_model, sets, prefix));
-      report_.without_orders += paid(p.without_orders.mix(p.x.data(), everything & ~only_orders, sets, prefix));
-      report_.without_match += paid(p.without_match.mix(p.x.data(), everything & ~only_match, sets, prefix));
+      for (Net* net : {&p.without_model, &p.without_orders, &p.without_match}) net->mix(p.x.data(), choice);
+      report_.without_model += paid(p.without_model.p());
+      report_.without_orders += paid(p.without_orders.p());
+      report_.without_match += paid(p.without_match.p());
     }
-    p.learn(node, bit, reporting_);
+    p.learn(place, bit, reporting_);
     tree.take(bit);
     prefix = 2 * prefix + (bit ? 1 : 0);
-    node = 2 * node + (bit ? 2 : 1);
-    if (p.expected >= 0 && (p.expected >> place & 1) != (bit ? 1 : 0)) p.expected = -1;
   }
   const auto byte = static_cast<uint8_t>(prefix);
   p.add(at, byte);

@@ -2,35 +2,27 @@
 //
 //   st(p) = ln(p / (1 - p))      p = squash(sum_i w_i st(p_i))      w_i += rate st(p_i) (bit - p)
 //
-// Mahoney, "Adaptive weighing of context models for lossless data compression", 2005. The parts: the model's own
-// probability of the bit; counters under the last 1 .. 6 and 8 bytes, the word so far, it and the word before, and two
-// and three bytes behind the last, each with a map that learns what a counter of this state is worth; the byte that
-// followed the last occurrence of the last bytes. Four sets of weights, chosen by the bits so far, the match, the last
-// byte and how many contexts came before, give four answers that are mixed again; two maps correct the result. All in
-// integers, so it is the same on every machine.
+// Mahoney, "Adaptive weighing of context models for lossless data compression", 2005. The parts:
+//   mix_counts    under each context of mix_contexts, three inputs: what the bits met there so far were worth, what a
+//                 counter of them was, and what the byte that came last there was, by how often in a row it came;
+//                 four of the contexts hold the byte that the model thinks most likely
+//   mix_match     the bytes that followed the last occurrence of the last 12, and of the last 5
+//   mix_model     the model's own probability of the bit, and it corrected under what of the text is near
+//   mix_net       eight sums, each with weights chosen by something else, and two sums of these
+// Four corrections of the answer have half a vote. All in integers, so it is the same on every machine.
 //
-// What was tried, on the first 256 KiB of an excerpt of enwik8, statistics alone, bits a byte: seven contexts, three
-// sets of weights and a rate of 6 2.082 in 32 streams and 1.990 in one; eleven contexts 1.978; a rate of 3 1.963, of 2
-// 1.960, of 1 in the second layer besides 1.958; the fourth set 1.949. Maps that learn twice as fast: worse by 0.011.
+// What was tried, under models/wiki-bytes on the first 200,000 bytes of wiki-test, is in docs/experiments.md ("Mixing
+// again"). Most are the last byte in a row and the slower weights; of the contexts, the word and the last byte.
 //
 // Streams in lockstep share counters and weights; each has its own last bytes.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "work/compress/coder.h"
+#include "work/compress/logistic.h"
 
 namespace crate {
-
-/// Probabilities as numbers of 2^-16, from 1 to 65535; stretched ones in Q8.
-namespace logistic {
-int32_t stretch(int32_t p);
-int32_t squash(int32_t x);
-/// -log2(p) in bits.
-double cost(int32_t p);
-}  // namespace logistic
 
 /// What the parts were worth, in bits of what was coded.
 struct MixReport {
@@ -54,7 +46,7 @@ class Mixer {
 
  private:
   struct Parts;
-  template <class F> uint8_t walk(int64_t stream, const ByteChances& model, F&& code);
+  template <class F> uint8_t walk(int64_t stream, const ByteChances& of, F&& code);
 
   std::unique_ptr<Parts> parts_;
   bool reporting_;

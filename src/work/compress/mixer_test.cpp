@@ -5,7 +5,15 @@
 
 #include <cmath>
 #include <numbers>
+#include <random>
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "work/compress/integer_kernels.h"
+#include "work/compress/mix_contexts.h"
+#include "work/compress/mix_net.h"
+#include "work/compress/mix_parts.h"
 
 namespace crate {
 namespace {
@@ -65,6 +73,73 @@ TEST(Mixer, NoiseCostsHardlyMoreThanItIs) {
   uint32_t x = 1;
   for (int i = 0; i < 20000; ++i) bytes.push_back(static_cast<char>((x = x * 1664525 + 1013904223) >> 24));
   EXPECT_LT(coded(bytes, 1, nullptr).size(), bytes.size() * 103 / 100);
+}
+
+// A model that often knows the byte.
+ByteChances hint(const std::string& bytes, std::size_t i) {
+  ByteChances c = flat();
+  if (i % 3 != 0) c.weight[static_cast<uint8_t>(bytes[i])] = 1000000;
+  return c;
+}
+
+TEST(Mixer, WithoutTheModelItIsAsIfTheModelKnewNothing) {
+  const std::string bytes = text(4000);
+  MixReport reports[2];
+  for (const bool hinted : {false, true}) {
+    std::string code;
+    BitEncoder coder(code);
+    Mixer mixer(true);
+    mixer.begin(1);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      mixer.put(coder, 0, hinted ? hint(bytes, i) : flat(), static_cast<uint8_t>(bytes[i]));
+    reports[hinted ? 1 : 0] = mixer.report();
+  }
+  // All contexts share a table, so one may lose its place to another that differs.
+  EXPECT_NEAR(reports[0].without_model, reports[1].without_model, 0.005 * reports[0].without_model);
+  EXPECT_LT(reports[1].all, 0.8 * reports[0].all);
+}
+
+TEST(Mixer, TheLoopsOfEveryInstructionSetAgree) {
+  if (std::string_view(integer_kernels().name) == "baseline") GTEST_SKIP() << "one set only";
+  constexpr int n = 80;
+  std::mt19937 random(1);
+  std::vector<int16_t> x(n), used[2] = {std::vector<int16_t>(n), std::vector<int16_t>(n)};
+  std::vector<int32_t> w[2] = {std::vector<int32_t>(n), std::vector<int32_t>(n)};
+  for (int round = 0; round < 200; ++round) {
+    for (int16_t& one : x) one = static_cast<int16_t>(static_cast<int32_t>(random() % 5681) - 2840);
+    const int32_t error = static_cast<int32_t>(random() % 65535) - 32767;
+    mix::loops_baseline.move(x.data(), error, n, w[0].data(), used[0].data());
+    mix::loops_avx2.move(x.data(), error, n, w[1].data(), used[1].data());
+    ASSERT_EQ(w[0], w[1]);
+    ASSERT_EQ(used[0], used[1]);
+    ASSERT_EQ(mix::loops_baseline.dot(used[0].data(), x.data(), n), mix::loops_avx2.dot(used[0].data(), x.data(), n));
+  }
+}
+
+TEST(Mixer, ATableThatGrowsForgetsNothing) {
+  mix::Counters counters;
+  // Few, and then more than the smallest table holds.
+  for (uint64_t i = 0; i < 1000; ++i)
+    counters.find(mix::scrambled(i + 1)).nodes[0].n = static_cast<uint8_t>(i % 100 + 100);
+  for (uint64_t i = 0; i < 200000; ++i) {
+    counters.find(mix::scrambled(i + 5000)).nodes[0].n = 1;
+    counters.grow_if_full();
+  }
+  int kept = 0;
+  for (uint64_t i = 0; i < 1000; ++i) kept += counters.find(mix::scrambled(i + 1)).nodes[0].n == i % 100 + 100 ? 1 : 0;
+  EXPECT_GE(kept, 990);
+}
+
+TEST(Mixer, HistoriesFitAByteAndTellTheBitsApart) {
+  const mix::Histories& h = mix::histories();
+  std::size_t zeros = 0, ones = 0;
+  for (int i = 0; i < 100; ++i) {
+    zeros = h.next[zeros][0];
+    ones = h.next[ones][1];
+  }
+  EXPECT_LT(h.chance[zeros], 2000);
+  EXPECT_GT(h.chance[ones], 63000);
+  EXPECT_NE(h.next[h.next[0][0]][1], h.next[h.next[0][1]][0]);
 }
 
 TEST(Logistic, SquashUndoesStretch) {
