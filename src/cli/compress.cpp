@@ -74,7 +74,8 @@ class Meter {
  public:
   explicit Meter(int64_t total) : total_(total) {}
   void show(const CompressProgress& p) {
-    if (p.coded != coded_) {  // a segment is complete: only then archive and text are of the same length
+    if (coded_ < 0) coded_ = p.coded;  // the header
+    if (p.coded != coded_) {           // a segment is complete: only then archive and text are of the same length
       coded_ = p.coded;
       ratio_ = fmt::format("  {}B of archive, {:.3f} bits a byte", short_number(static_cast<double>(p.coded)),
                            bits_a_byte(p.coded, p.raw));
@@ -89,7 +90,7 @@ class Meter {
 
  private:
   using Clock = std::chrono::steady_clock;
-  int64_t total_, coded_ = 0;
+  int64_t total_, coded_ = -1;
   std::string ratio_;
   Progress line_;
   Clock::time_point start_ = Clock::now();
