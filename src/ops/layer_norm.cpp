@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -11,32 +12,29 @@ constexpr int64_t chunk_rows = 64;  // 64 rows of 384 numbers, read twice, stay 
 
 struct Rows {
   const float *x, *scale, *shift;
-  float *y, *stats;
+  float* stats;
   int64_t d;
   float eps;
 };
 
-CRATE_CLONES void norm_rows(const Rows& r, int64_t lo, int64_t hi) {
+CRATE_CLONES void norm_row(const Rows& r, int64_t i, float* y) {
   const int64_t d = r.d;
   const float inv_d = 1.0F / static_cast<float>(d);
-  for (int64_t i = lo; i < hi; ++i) {
-    const float* x = r.x + i * d;
-    float* y = r.y + i * d;
-    const float mean = vec::sum(d, [x](int64_t j) { return x[j]; }) * inv_d;
-    const float var = vec::sum(d, [x, mean](int64_t j) { return (x[j] - mean) * (x[j] - mean); }) * inv_d;
-    const float inv = 1.0F / std::sqrt(var + r.eps);
-    const float *scale = r.scale, *shift = r.shift;
-    if (shift) {
+  const float* x = r.x + i * d;
+  const float mean = vec::sum(d, [x](int64_t j) { return x[j]; }) * inv_d;
+  const float var = vec::sum(d, [x, mean](int64_t j) { return (x[j] - mean) * (x[j] - mean); }) * inv_d;
+  const float inv = 1.0F / std::sqrt(var + r.eps);
+  const float *scale = r.scale, *shift = r.shift;
+  if (shift) {
 #pragma omp simd
-      for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j] + shift[j];
-    } else {
+    for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j] + shift[j];
+  } else {
 #pragma omp simd
-      for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j];
-    }
-    if (r.stats) {
-      r.stats[2 * i] = mean;
-      r.stats[2 * i + 1] = inv;
-    }
+    for (int64_t j = 0; j < d; ++j) y[j] = (x[j] - mean) * inv * scale[j];
+  }
+  if (r.stats) {
+    r.stats[2 * i] = mean;
+    r.stats[2 * i + 1] = inv;
   }
 }
 
@@ -82,14 +80,16 @@ void forward_ref(Device&, const LayerNormCall& c) {
 }
 
 void forward_cpu(Device&, const LayerNormCall& c) {
-  const Rows r{c.x.as<float>(),
-               c.scale.as<float>(),
-               ref::maybe<float>(c.shift),
-               c.y.as<float>(),
-               c.stats ? c.stats.as<float>() : nullptr,
-               c.x.cols(),
-               static_cast<float>(c.eps)};
-  parallel_for(c.x.rows(), 16, [&r](int64_t lo, int64_t hi) { norm_rows(r, lo, hi); });
+  const Rows r{
+      c.x.as<float>(), c.scale.as<float>(),      ref::maybe<float>(c.shift), c.stats ? c.stats.as<float>() : nullptr,
+      c.x.cols(),      static_cast<float>(c.eps)};
+  parallel_for(c.x.rows(), 16, [&r, &c](int64_t lo, int64_t hi) {
+    WideRows y(c.y);
+    for (int64_t i = lo; i < hi; ++i) {
+      norm_row(r, i, y.write(i));
+      y.done(i);
+    }
+  });
 }
 
 void backward_ref(Device&, const LayerNormCall& c, const LayerNormGrad& to) {
@@ -127,7 +127,8 @@ Tensor layer_norm(Run& run, const Tensor& x, const LayerNormArgs& args) {
   require(d > 0 && args.scale.numel() == d, "[layer_norm] scale must be ({}), came {}", d, args.scale.shape.str());
   require(!args.shift || args.shift.numel() == d, "[layer_norm] shift must be ({}), came {}", d,
           args.shift.shape.str());
-  LayerNormCall call{x, args.scale, args.shift, run.make(x.shape), {}, args.eps, run.frozen()};
+  const Tensor y = args.operand ? run.make_operand(x.shape) : run.make(x.shape);
+  LayerNormCall call{x, args.scale, args.shift, y, {}, args.eps, run.frozen()};
   Device& device = run.device();
   if (run.recording() && device.kind() != DeviceKind::ref) call.stats = run.make({rows, 2});
   forward.on(device.kind())(device, call);

@@ -17,6 +17,7 @@ struct LayerNormArgs {
   Tensor scale;
   Tensor shift = {};
   double eps = 1e-5;
+  bool operand = false;  // y goes where Run::make_operand says: only products read it
 };
 
 /// Throws Error when the shapes do not fit.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -133,7 +134,7 @@ void Run::see(const Site& site, std::string_view name, const Tensor& value) {
     require(!options_.record, "[run] a tap may not edit {} while the run records: its gradient would be wrong", at);
     options_.tap->edit(at, value);
   }
-  if (options_.tap->wants(at)) options_.tap->see(at, value);
+  if (options_.tap->wants(at)) options_.tap->see(at, *Wide(device_, value));
 }
 
 Edit Run::see_inner(const Site& site, std::string_view name, const Tensor& value) {

@@ -100,6 +100,10 @@ class Run {
   /// A new tensor (not zeroed), with a gradient slot when recording.
   Tensor make(Shape shape, Dtype dtype);
   Tensor make(Shape shape) { return make(shape, real()); }
+  /// The same for a tensor that products read, and what stands the rounding of their operands: bf16 where this run
+  /// trains with products of bf16 (Device::operand), else real(). Its gradient is real() all the same.
+  Tensor make_operand(Shape shape) { return make(shape, operand()); }
+  Dtype operand() const { return options_.record && !options_.frozen ? device_.operand() : real(); }
   /// A tensor of one block that leaves with the returned object.
   Scratch scratch(std::size_t bytes) { return {device_.pool(), bytes}; }
   /// The weight as a tensor of this run; the same slot at each call.
@@ -114,7 +118,7 @@ class Run {
                      const Tensor& inner = {});
   /// Does the tap want this site, to read or to edit?
   bool wants(const Site& site, std::string_view name) const;
-  /// Offers a tensor to the tap at `site`, to read or to edit.
+  /// Offers a tensor to the tap at `site`, to read or to edit; one of bf16, to be read, as f32.
   void see(const Site& site, std::string_view name, const Tensor& value);
   /// The same for the inner tensor of an operator: a tap may edit it while a frozen run records, number by number and
   /// by an affine rule, and the operator's frozen rule heeds what is returned.
