@@ -135,7 +135,7 @@ Tensor Blocks::block(Run& run, int64_t i, const Tensor& z, TokenCache* cache) co
   run.see(site, "z_pre", z);
   const Tensor mid = attention_half(run, i, z, cache, {});
   run.see(site, "z_mid", mid);
-  const Tensor post = second_half(run, i, mid);
+  const Tensor post = run.pass_on(mid, [&](const Tensor& in) { return second_half(run, i, in); });
   run.see(site, "z_post", post);
   return post;
 }
