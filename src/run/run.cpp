@@ -252,10 +252,13 @@ Tensor Run::recompute(const Tensor& x, const std::function<Tensor(const Tensor&)
 Tensor Run::pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body) {
   std::size_t mark = owned_.size();
   const Tensor y = body(x);
-  // Where operands are kept as bf16 every operator keeps what it reads again, and nobody reads x.
   if (options_.record && operand() != real() && y.data != x.data) {
-    const auto it = std::find(owned_.begin(), owned_.begin() + static_cast<std::ptrdiff_t>(mark), x.data);
-    if (it != owned_.begin() + static_cast<std::ptrdiff_t>(mark)) device_.pool().release(*it), owned_.erase(it);
+    const auto end = owned_.begin() + static_cast<std::ptrdiff_t>(mark);
+    const auto it = std::find(owned_.begin(), end, x.data);
+    if (it != end) {
+      device_.pool().release(x.data);
+      owned_.erase(it);
+    }
   }
   if (!unseen()) return y;
   if (mark > 0 && owned_[mark - 1] == x.data) --mark;

@@ -6,7 +6,9 @@
 //   Tensor y = linear(run, x, run.param(w), ...);   // executes, records
 //   run.backward(loss);                             // fills the gradients of every Param used
 //
-// Memory: tensors made by the run live until it ends or its Scope closes; gradients until their node has been walked.
+// Memory: tensors made by the run live until it ends, its Scope closes or they are given up (pass_on); gradients until
+// their node has been walked. What is saved for the backward is real(), or bf16 where products read that
+// (make_operand): inputs of products, codes, slopes, normed rows. The stream, sums, gradients and parameters never are.
 //
 // A frozen run walks the network that it is for this input alone: attention patterns, normalisers' scales, active sets
 // and gates are held at their values, so every operator is affine in its inputs, y = A x + c. Its rule carries
@@ -159,7 +161,9 @@ class Run {
   /// tensors of this run. Costs one more forward of the body, saves everything it would have kept.
   Tensor recompute(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
   /// body(x). Where nobody can ask for it again, because the run neither records nor is listened to, all that body made
-  /// but its result goes back, and x with it: what is computed next writes where the caches are still warm.
+  /// but its result goes back, and x with it: what is computed next writes where the caches are still warm. Where
+  /// operands are kept as bf16, x goes back from a recording run too: there an operator that takes x keeps what it
+  /// reads of it in the backward, and one that made x reads it no more.
   Tensor pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
 
   /// May n sequences be computed apart, one a thread? Not where this run must see every tensor itself, nor where that
