@@ -16,9 +16,12 @@ Tensor Blocks::optional(Run& run, const std::string& name) const {
   return store_.has(name) ? run.param(store_.at(name)) : Tensor{};
 }
 
-Tensor Blocks::norm(Run& run, const std::string& name, const Tensor& z, double eps) const {
-  return layer_norm(
-      run, z, {.scale = run.param(store_.at(name + ".scale")), .shift = optional(run, name + ".shift"), .eps = eps});
+Tensor Blocks::norm(Run& run, const std::string& name, const Tensor& z, double eps, bool operand) const {
+  return layer_norm(run, z,
+                    {.scale = run.param(store_.at(name + ".scale")),
+                     .shift = optional(run, name + ".shift"),
+                     .eps = eps,
+                     .operand = operand});
 }
 
 // A learned parameter when the model has it, else the constant of the configuration.
@@ -39,6 +42,7 @@ Tensor Blocks::heads(Run& run, const std::string& at, const Tensor& coords, Toke
                  .rotary_base = config_.rotary_base,
                  .exclusive = config_.exclusive,
                  .cache = cache,
+                 .operand = config_.attention_output(),
                  .site = {at}});
   }
   return mha(run, coords,
@@ -48,6 +52,7 @@ Tensor Blocks::heads(Run& run, const std::string& at, const Tensor& coords, Toke
               .rotary = config_.rotary,
               .rotary_base = config_.rotary_base,
               .cache = cache,
+              .operand = config_.attention_output(),
               .site = {at}});
 }
 
@@ -55,10 +60,12 @@ Tensor Blocks::attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* 
   const bool white = is_white_box(config_.family);
   const std::string at = name(i) + (white ? "mssa." : "mha.");
   const Site site{at};
-  const Tensor x = norm(run, name(i) + join.norm, z, config_.norm_eps);
+  const Tensor x = norm(run, name(i) + join.norm, z, config_.norm_eps, true);
   run.see({name(i) + join.norm + "."}, "out", x);
-  const Tensor coords = linear(
-      run, x, {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))), .bias = optional(run, at + "qkv_bias")});
+  const Tensor coords = linear(run, x,
+                               {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))),
+                                .bias = optional(run, at + "qkv_bias"),
+                                .operand = true});
   run.see(site, "coords", coords);
   const Tensor sums = heads(run, at, coords, cache);
   run.see(site, "heads", sums);
@@ -108,7 +115,7 @@ Tensor Blocks::transform(Run& run, int64_t i, const Tensor& v, const Tensor& res
 
 Tensor Blocks::second_half(Run& run, int64_t i, const Tensor& z) const {
   const std::string at = name(i);
-  const Tensor v = norm(run, at + "norm2", z, config_.norm_eps);
+  const Tensor v = norm(run, at + "norm2", z, config_.norm_eps, true);
   run.see({at}, "norm2.out", v);
   const bool white = is_white_box(config_.family);
   const Site site{at + (white ? "ista." : "mlp.")};
@@ -128,7 +135,7 @@ Tensor Blocks::block(Run& run, int64_t i, const Tensor& z, TokenCache* cache) co
   run.see(site, "z_pre", z);
   const Tensor mid = attention_half(run, i, z, cache, {});
   run.see(site, "z_mid", mid);
-  const Tensor post = second_half(run, i, mid);
+  const Tensor post = run.pass_on(mid, [&](const Tensor& in) { return second_half(run, i, in); });
   run.see(site, "z_post", post);
   return post;
 }
@@ -136,7 +143,7 @@ Tensor Blocks::block(Run& run, int64_t i, const Tensor& z, TokenCache* cache) co
 Tensor Blocks::mirrored_block(Run& run, int64_t i, const Tensor& z) const {
   const Site site{name(i)};
   run.see(site, "z_pre", z);
-  const Tensor x = norm(run, name(i) + "norm1", z, config_.norm_eps);
+  const Tensor x = norm(run, name(i) + "norm1", z, config_.norm_eps, true);
   run.see(site, "norm1.out", x);
   const Tensor mid = linear(run, x, {.weight = run.param(store_.at(name(i) + "linear"))});
   run.see(site, "linear.out", mid);

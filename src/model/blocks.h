@@ -40,7 +40,7 @@ class Blocks {
   Tensor second_half(Run& run, int64_t i, const Tensor& z) const;
 
   /// A norm of the store by name, on the last dimension.
-  Tensor norm(Run& run, const std::string& name, const Tensor& z, double eps) const;
+  Tensor norm(Run& run, const std::string& name, const Tensor& z, double eps, bool operand = false) const;
   /// The parameter of that name, or an empty tensor.
   Tensor optional(Run& run, const std::string& name) const;
 

@@ -105,6 +105,31 @@ TEST_P(ImageModels, RecomputationGivesTheSameGradients) {
   }
 }
 
+// See Models.TrainOnBf16NearRef.
+TEST_P(ImageModels, TrainOnBf16NearRef) {
+  const auto gradient = [&](const DeviceOptions& options, bool recompute) {
+    Device device(options);
+    const auto model = model_on(device);
+    model->set_recompute(recompute);
+    model->store().allocate_grads();
+    PixelBatch batch(config(), 3, 1, 2);
+    crate::Run run(device, training);
+    const Tensor loss = loss_of(*model, run, batch);
+    run.backward(loss);
+    std::vector<double> all = numbers_of(loss);
+    for (const Param& p : model->store().all()) {
+      if (is_fixed(config(), p.name)) continue;
+      const std::vector<double> one = numbers_of(p.grad);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+  };
+  const DeviceOptions bf16{.products = Products::bf16, .guard = true};
+  const std::vector<double> came = gradient(bf16, false);
+  EXPECT_LT(relative_error(came, gradient({.kind = DeviceKind::ref}, false)), 0.1);
+  EXPECT_LT(relative_error(gradient(bf16, true), came), 3e-2);
+}
+
 TEST_P(ImageModels, ConfigurationSurvivesJson) {
   const std::string json = to_json(config());
   EXPECT_EQ(to_json(config_from_json(json, "here")), json);

@@ -24,7 +24,7 @@ Tensor embedded_patches(Run& run, const ModelConfig& config, ParameterStore& sto
   require(images.shape.rank() == 4 && images.shape[1] == config.image.channels,
           "[model] images must be (b, {}, height, width), came {}", config.image.channels, images.shape.str());
   Tensor x = patches(run, as_real(run, images), patch_args(config));
-  if (config.image.patch_norm) x = blocks.norm(run, "embed.patch_norm", x, config.norm_eps);
+  if (config.image.patch_norm) x = blocks.norm(run, "embed.patch_norm", x, config.norm_eps, true);
   x = linear(run, x, {.weight = run.param(store.at("embed.patch")), .bias = blocks.optional(run, "embed.patch_bias")});
   if (config.image.patch_norm) x = blocks.norm(run, "embed.norm", x, config.norm_eps);
   run.see({"embed."}, "patches", x);

@@ -83,6 +83,34 @@ TEST_P(Models, CpuAgreesWithRef) {
   EXPECT_LT(relative_error(logits(*quick, batch.tokens()), logits(*slow, batch.tokens())), tolerance);
 }
 
+// What the backward reads is kept as bf16 and tensors of the stream are given up on the way: the gradient is that of
+// the reference to within the rounding of products and the gates that it turns, also when the blocks are computed
+// again, and a listener changes no bit.
+TEST_P(Models, TrainOnBf16NearRef) {
+  const auto gradient = [&](const DeviceOptions& options, bool recompute, Tap* tap) {
+    Device device(options);
+    const auto model = model_on(device);
+    model->set_recompute(recompute);
+    model->store().allocate_grads();
+    Batch batch(3, 11, config().vocab, 2);
+    crate::Run run(device, {.record = true, .train = true, .tap = tap, .seed = 3, .step = 7});
+    const Tensor loss = model->loss(run, batch.tokens(), batch.targets()).loss;
+    run.backward(loss);
+    std::vector<double> all = numbers_of(loss);
+    for (const Param& p : model->store().all()) {
+      const std::vector<double> one = numbers_of(p.grad);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+  };
+  const DeviceOptions bf16{.products = Products::bf16, .guard = true};
+  RecordingTap tap;
+  const std::vector<double> came = gradient(bf16, false, nullptr);
+  EXPECT_LT(relative_error(came, gradient({.kind = DeviceKind::ref}, false, nullptr)), 0.1);
+  EXPECT_LT(relative_error(gradient(bf16, true, nullptr), came), 3e-2);
+  EXPECT_EQ(gradient(bf16, false, &tap), came);
+}
+
 // A prompt in two pieces, then token by token, fills the context; each logit row must be that of the whole text.
 TEST_P(Models, DecodingWithACacheGivesTheSameLogits) {
   for (const DeviceKind kind : {DeviceKind::ref, DeviceKind::cpu}) {

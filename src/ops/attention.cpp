@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "ops/head.h"
 #include "ops/linear.h"
+#include "tensor/round.h"
 
 namespace crate {
 namespace {
@@ -27,17 +28,59 @@ struct Made {
   Tensor held;                 // the source for scores and exclusion, when frozen and complex: it takes no derivative
 };
 
-template <class T> HeadRows<T> rows_of(const Tensor& t, int64_t first_row, int64_t column) {
-  return {t.as<T>() + first_row * t.cols() + column, t.cols()};
+/// A head's columns of n rows of t.
+struct Piece {
+  int64_t first_row, n, column;
+};
+
+bool is_narrow(const Tensor& t) { return t.dtype == Dtype::bf16; }
+
+uint16_t* narrow_row(const Tensor& t, const Piece& at, int64_t i) {
+  return static_cast<uint16_t*>(t.data) + (at.first_row + i) * t.cols() + at.column;
 }
 
-template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int64_t head) {
+/// Where the head's rows of t lie; of bf16, a copy in f32, which `scratch` moves past.
+template <class T> HeadRows<T> rows_of(const Made& m, const Tensor& t, const Piece& at, T*& scratch) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_narrow(t)) {
+      float* const copy = scratch;
+      scratch += at.n * m.p;
+      for (int64_t i = 0; i < at.n; ++i) widen_bf16(narrow_row(t, at, i), copy + i * m.p, m.p);
+      return {copy, m.p};
+    }
+  }
+  return {t.as<T>() + at.first_row * t.cols() + at.column, t.cols()};
+}
+
+/// f(o) with the place for the head's rows of the result.
+template <class T, class F> void write_rows(const Made& m, int64_t sequence, int64_t head, T* scratch, F&& f) {
+  const Piece at{sequence * m.n_q, m.n_q, head * m.p};
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_narrow(m.out)) {
+      f(HeadOut<T>{scratch, m.p}, scratch + at.n * m.p);
+      for (int64_t i = 0; i < at.n; ++i) round_bf16(scratch + i * m.p, narrow_row(m.out, at, i), m.p);
+      return;
+    }
+  }
+  f(HeadOut<T>{m.out.as<T>() + at.first_row * m.d + at.column, m.d}, scratch);
+}
+
+/// Numbers of scratch for copies: queries, keys, values, result.
+std::size_t copies(const Made& m) {
+  return is_narrow(m.call.source) || is_narrow(m.out) ? static_cast<std::size_t>((2 * m.n_q + 2 * m.n_k) * m.p) : 0;
+}
+
+template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int64_t head, T*& scratch) {
   const AttentionCall& call = m.call;
   HeadInputs<T> x;
   x.shape = {m.n_q, m.n_k, m.p, 1.0 / std::sqrt(static_cast<double>(m.p)), call.causal, m.n_k - m.n_q};
-  x.q = rows_of<T>(m.held ? m.held : call.source, sequence * m.n_q, call.q_column + head * m.p);
-  x.k = rows_of<T>(m.held ? m.held : m.keys, sequence * m.key_rows, m.k_column + head * m.p);
-  x.v = rows_of<T>(m.keys, sequence * m.key_rows, m.v_column + head * m.p);
+  const int64_t first = sequence * m.key_rows, column = head * m.p;
+  const Tensor& scored = m.held ? m.held : m.keys;
+  x.k = rows_of(m, scored, {first, m.n_k, m.k_column + column}, scratch);
+  const bool one = is_narrow(call.source) && m.v_column == m.k_column;  // one copy is one tensor to the kernels
+  x.v = one ? x.k : rows_of(m, m.keys, {first, m.n_k, m.v_column + column}, scratch);
+  x.q =
+      one ? x.k : rows_of(m, m.held ? m.held : call.source, {sequence * m.n_q, m.n_q, call.q_column + column}, scratch);
   x.norm = static_cast<bool>(call.temperature);
   x.norm_eps = call.norm_eps;
   if (x.norm) x.temperature = call.temperature.as<T>()[head];
@@ -59,7 +102,8 @@ template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
   const int64_t tasks = m.batch * heads;
   const double work = static_cast<double>(tasks * m.n_q) * static_cast<double>(m.n_k * m.p);
   const int64_t size = work < worth_threads ? tasks : 1;
-  const std::size_t bytes = head_scratch({.n_q = m.n_q, .n_k = m.n_k, .p = m.p, .causal = m.call.causal}) * sizeof(T);
+  const AttendShape shape{.n_q = m.n_q, .n_k = m.n_k, .p = m.p, .causal = m.call.causal};
+  const std::size_t bytes = (copies(m) + head_scratch(shape)) * sizeof(T);
   parallel_chunks(tasks, size, [&](int64_t, int64_t lo, int64_t hi) {
     const Scratch scratch = run.scratch(bytes);
     for (int64_t task = lo; task < hi; ++task) f(task, task / heads, task % heads, scratch.as<T>());
@@ -73,13 +117,15 @@ template <class T> void show_pattern(Run& run, const Made& m) {
   const auto of_task = [&](int64_t task) { return pattern.as<T>() + task * m.n_q * m.n_k; };
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
-    head_pattern(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task), of_task(task), scratch);
+    const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    head_pattern(kernels, x, kept_of<T>(m, task), of_task(task), scratch);
   });
   run.see(m.call.site, "pattern", pattern);
   if (!run.options().tap->edits(m.call.site.at("pattern"))) return;
-  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T*) {
-    T* out = m.out.as<T>() + sequence * m.n_q * m.d + head * m.p;
-    head_from_pattern<T>(kernels, inputs_of<T>(m, sequence, head), of_task(task), {out, m.d}, kept_of<T>(m, task));
+  for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
+    const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    write_rows(m, sequence, head, scratch,
+               [&](HeadOut<T> o, T*) { head_from_pattern<T>(kernels, x, of_task(task), o, kept_of<T>(m, task)); });
   });
 }
 
@@ -93,8 +139,9 @@ template <class T> void compute(Run& run, const Made& m) {
   if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
-    T* out = m.out.as<T>() + sequence * m.n_q * m.d + head * m.p;
-    head_forward<T>(kernels, inputs_of<T>(m, sequence, head), {out, m.d}, kept_of<T>(m, task), scratch);
+    const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    write_rows(m, sequence, head, scratch,
+               [&](HeadOut<T> o, T* rest) { head_forward<T>(kernels, x, o, kept_of<T>(m, task), rest); });
   });
   if (run.wants(m.call.site, "pattern")) show_pattern<T>(run, m);
 }
@@ -120,8 +167,9 @@ template <class T> void walk_back(Run& run, const Made& m) {
                              .d_shift = d_shift.as<T>() + sequence * m.d + head * m.p,
                              .d_direction = d_direction.as<T>() + sequence * m.d + head * m.p,
                              .d_temperature = d_temperature.as<T>() + task};
-    head_backward<T>(kernels, inputs_of<T>(m, sequence, head), {m.out.as<T>() + at, m.d}, {d_out.as<T>() + at, m.d},
-                     kept_of<T>(m, task), grads, scratch);
+    const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    const HeadRows<T> o = rows_of(m, m.out, {sequence * m.n_q, m.n_q, head * m.p}, scratch);
+    head_backward<T>(kernels, x, o, {d_out.as<T>() + at, m.d}, kept_of<T>(m, task), grads, scratch);
   });
   const auto sum_batch = [&](const Tensor& parameter, const Scratch& parts) {
     if (!parameter) return;
@@ -146,8 +194,8 @@ template <class T> void walk_frozen(Run& run, const Made& m) {
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const Scratch pattern = run.scratch(static_cast<std::size_t>(m.n_q * m.n_k) * sizeof(T));
-    head_values_backward<T>(kernels, inputs_of<T>(m, sequence, head), kept_of<T>(m, task),
-                            {d_out + sequence * m.n_q * m.d + head * m.p, m.d},
+    const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    head_values_backward<T>(kernels, x, kept_of<T>(m, task), {d_out + sequence * m.n_q * m.d + head * m.p, m.d},
                             {to + sequence * m.n_q * width + first + head * m.p, width}, add, pattern.as<T>(), scratch);
   });
 }
@@ -247,7 +295,7 @@ Tensor attention(Run& run, const AttentionCall& call) {
     m.k_column = 0;
     m.v_column = call.v_column - call.k_column;
   }
-  m.out = run.make({batch, n, d});
+  m.out = call.operand ? run.make_operand({batch, n, d}) : run.make({batch, n, d});
   m.lse = run.make({batch, call.heads, n});
   if (call.exclusive) m.along = run.make({batch, call.heads, n});
   if (call.direction) m.factors = run.make({d});

@@ -3,6 +3,8 @@
 // Letters: b sequences, n tokens of each, k heads, p their width, d = k p. Everything is read and written in place in
 // tensors that hold the heads side by side (head h owns columns h p .. h p + p - 1); no n x n matrix is made unless a
 // tap wants the pattern (b, k, n_q, n_k). Heads are independent, one task each; sums over the batch are taken in order.
+// Of a source or result that is kept as bf16 (Run::make_operand) a head makes f32 copies of its own rows: they stay in
+// the caches, and the kernels know one kind of rows.
 #pragma once
 #include <cstdint>
 
@@ -32,6 +34,7 @@ struct AttentionCall {
   bool rotary = false;
   double rotary_base = 10000;
   bool exclusive = false;
+  bool operand = false;         // the result goes where Run::make_operand says: only products read it
   TokenCache* cache = nullptr;  // its rows hold source's columns from k_column on
   Site site = {};
 };

@@ -4,8 +4,8 @@
 #include "ops/cross_entropy.h"
 
 #include "base/parallel.h"
-#include "ops/scratch_matrix.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
 #include "tensor/vector.h"
 
 namespace crate {

@@ -5,9 +5,9 @@
 #include "base/parallel.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
-#include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
 
 namespace crate {
 namespace {
@@ -59,6 +59,7 @@ void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_
     z = next;
   }
   if (c.pre) relu_rows(z, code);
+  if (c.signs) relu_rows(code, c.signs.row_slice(lo, hi));
 }
 
 void encode_cpu(Device& device, const IstaCall& c) {
@@ -95,7 +96,7 @@ void backward_chunk(Device& device, const IstaCall& c, const IstaGrad& to, const
   if (several) std::fill_n(d_sum->as<float>(), d_sum->numel(), 0.0F);
   Tensor d_z = to.d_y.row_slice(lo, hi);
   for (int s = c.steps; s-- > 0;) {
-    const Tensor z = (s + 1 == c.steps ? c.code : c.earlier[s]).row_slice(lo, hi);
+    const Tensor z = (s + 1 < c.steps ? c.earlier[s] : c.signs ? c.signs : c.code).row_slice(lo, hi);
     const Tensor g = kept.g[s]->row_slice(lo, hi), t = kept.t[s]->row_slice(lo, hi);
     mask_rows(d_z, z, g, sums);
     gemm(device, {.a = g, .b = c.dict, .c = t, .trans_b = true, .b_is_weight = true});
@@ -122,8 +123,8 @@ void backward_cpu(Device& device, const IstaCall& c, const IstaGrad& to) {
   const int64_t rows = c.v.rows(), d = c.v.cols();
   Kept kept;
   for (int s = 0; s < c.steps; ++s) {
-    kept.g.emplace_back(device, rows, d);
-    kept.t.emplace_back(device, rows, d);
+    kept.g.emplace_back(device, rows, d, c.resids[s].dtype);
+    kept.t.emplace_back(device, rows, d, c.resids[s].dtype);
   }
   const ThresholdGrad threshold{to.d_eta, to.d_lambda};
   const RowSums sums(device, threshold.wanted() ? rows : 0, chunk_rows, d + 1);
@@ -204,12 +205,13 @@ Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   check(v, args);
   Device& device = run.device();
   IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}, {}};
-  c.code = c.residual ? run.make(v.shape) : c.y;
+  c.code = c.residual ? run.make_operand(v.shape) : c.y;
+  if (!c.residual && run.recording() && run.operand() == Dtype::bf16) c.signs = run.make_operand(v.shape);
   if (run.wants(args.site, "pre")) c.pre = run.make(v.shape);
   const bool cpu = device.kind() != DeviceKind::ref;
-  for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
+  for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make_operand(v.shape));
   for (int s = 0; run.recording() && (cpu || run.frozen()) && s + 1 < c.steps; ++s)
-    c.earlier.push_back(run.make(v.shape));
+    c.earlier.push_back(run.make_operand(v.shape));
   if (frozen::in_double(run) && !c.pre)
     encode_frozen(device, c);
   else

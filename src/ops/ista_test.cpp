@@ -75,6 +75,9 @@ std::vector<OpCase> ista_cases() {
                    .inputs = {{"v", {16, 197, 576}}, dict(576), constant("eta", 0.1), constant("lambda", 0.1)},
                    .build = one_step,
                    .bench_only = true});
+  // Rounding turns a gate where the last argument of the relu is nearly 0: a share f of turned gates errs by sqrt f,
+  // and of cases this small one gate is a large share.
+  for (OpCase& c : cases) c.bf16_tolerance = 1.5e-1;
   return cases;
 }
 

@@ -10,9 +10,9 @@
 #include "base/parallel.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
-#include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
 
 namespace crate {
 namespace {
@@ -115,25 +115,24 @@ void backward_ref(Device&, const IstaWideCall& c, const IstaWideGrad& to) {
 // What the steps leave for d_W: g of every step, h of every step but the first, whose z is 0.
 struct Kept {
   std::vector<ScratchMatrix> g, h;
+  Dtype dtype() const { return g.front()->dtype; }
 };
 
 void backward_chunk(Device& device, const IstaWideCall& c, const IstaWideGrad& to, const Kept& kept, float* sums,
                     int64_t lo, int64_t hi) {
   const int64_t m = c.dict.rows();
   const float eta = *c.eta.as<float>();
-  gemm(device, {.a = to.d_y.row_slice(lo, hi),
-                .b = c.dict_out,
-                .c = kept.g.back()->row_slice(lo, hi),
-                .trans_b = true,
-                .b_is_weight = true});
-  const ScratchMatrix first_h(device, hi - lo, c.v.cols());
+  const bool narrow = kept.dtype() == Dtype::bf16;
+  const ScratchMatrix own_z(device, narrow ? hi - lo : 0, m), first_h(device, hi - lo, c.v.cols());
+  Tensor d_z = narrow ? *own_z : kept.g.back()->row_slice(lo, hi);
+  gemm(device, {.a = to.d_y.row_slice(lo, hi), .b = c.dict_out, .c = d_z, .trans_b = true, .b_is_weight = true});
   for (int s = c.steps; s-- > 0;) {
     const Tensor g = kept.g[s]->row_slice(lo, hi), h = s > 0 ? kept.h[s - 1]->row_slice(lo, hi) : *first_h;
-    mask_rows(g, c.codes[s].row_slice(lo, hi), g, sums);
+    mask_rows(d_z, c.codes[s].row_slice(lo, hi), g, sums);
     gemm(device, {.a = g, .b = c.dict, .c = h, .b_is_weight = true});
     if (sums) sums[m] += dot_rows(h, (s == 0 ? c.v : c.resids[s - 1]).row_slice(lo, hi));
     if (s > 0) {
-      const Tensor d_z = kept.g[s - 1]->row_slice(lo, hi);
+      if (!narrow) d_z = kept.g[s - 1]->row_slice(lo, hi);
       gemm(device, {.a = h, .b = c.dict, .c = d_z, .trans_b = true, .alpha = -eta, .plus = g, .b_is_weight = true});
     }
   }
@@ -166,8 +165,8 @@ void backward_cpu(Device& device, const IstaWideCall& c, const IstaWideGrad& to)
   const int64_t rows = c.v.rows(), d = c.v.cols(), m = c.dict.rows();
   Kept kept;
   for (int s = 0; s < c.steps; ++s) {
-    kept.g.emplace_back(device, rows, m);
-    if (s > 0) kept.h.emplace_back(device, rows, d);
+    kept.g.emplace_back(device, rows, m, c.codes[s].dtype);
+    if (s > 0) kept.h.emplace_back(device, rows, d, c.codes[s].dtype);
   }
   const ThresholdGrad threshold{to.d_eta, to.d_lambda};
   const RowSums sums(device, threshold.wanted() ? rows : 0, chunk_rows, m + 1);
@@ -267,9 +266,9 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
   c.codes.resize(c.steps);
   for (int s = 0; s < c.steps; ++s) {
     const bool watched = (code && s + 1 == c.steps) || (first && s == 0);
-    if ((run.recording() && (cpu || run.frozen())) || watched) c.codes[s] = run.make(wide);
+    if ((run.recording() && (cpu || run.frozen())) || watched) c.codes[s] = run.make_operand(wide);
   }
-  for (int s = 1; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make(v.shape));
+  for (int s = 1; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make_operand(v.shape));
   if (pre) c.pre = run.make(wide);
   if (code || pre || first) {
     c.watch = [&] {
@@ -277,7 +276,7 @@ Tensor ista_wide(Run& run, const Tensor& v, const IstaWideArgs& args) {
       if (pre) run.see(args.site, "pre", c.pre);
       if (code) c.edit = run.see_inner(args.site, "code", c.codes.back());
     };
-    if (!c.codes.back()) c.codes.back() = run.make(wide);
+    if (!c.codes.back()) c.codes.back() = run.make_operand(wide);
   }
   if (frozen::in_double(run) && !c.pre)
     forward_frozen(run.device(), c);

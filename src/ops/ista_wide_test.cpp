@@ -104,6 +104,9 @@ std::vector<OpCase> ista_wide_cases() {
                    .inputs = {{"v", {1, 768}}, dict("dict", 3072, 768), constant("eta", 0.1), constant("lambda", 1.3)},
                    .build = tied(2),
                    .bench_only = true});
+  // Rounding turns a gate where the last argument of the relu is nearly 0: a share f of turned gates errs by sqrt f,
+  // and of cases this small one gate is a large share.
+  for (OpCase& c : cases) c.bf16_tolerance = 8e-2;
   return cases;
 }
 

@@ -17,6 +17,7 @@ struct LayerNormArgs {
   Tensor scale;
   Tensor shift = {};
   double eps = 1e-5;
+  bool operand = false;  // y goes where Run::make_operand says: only products read it
 };
 
 /// Throws Error when the shapes do not fit.
@@ -28,7 +29,8 @@ Cost layer_norm_cost(int64_t rows, int64_t d);
 /// One call as its kernels see it.
 struct LayerNormCall {
   Tensor x, scale, shift, y;
-  Tensor stats;  // (rows, 2): mean and 1/s, kept by the cpu kernel for its backward; empty when nobody will ask
+  Tensor stats;   // (rows, 2): mean and 1/s, kept by the cpu kernel for its backward; empty when nobody will ask
+  Tensor normed;  // h as bf16, kept where y is bf16: then the backward does not read x, which may be given up
   double eps;
   bool frozen = false;
 };

@@ -85,7 +85,8 @@ void sum_rows(Device& device, const GradTo& to, const Tensor& x) {
 Tensor linear(Run& run, const Tensor& x, const LinearArgs& args) {
   const int64_t d_out = args.weight.rows(), d_in = args.weight.cols();
   require(x.cols() == d_in, "[linear] weight must be (.., {}), came {}", x.cols(), args.weight.shape.str());
-  Tensor y = run.make(output_shape(x.shape, d_out));
+  const Shape shape = output_shape(x.shape, d_out);
+  Tensor y = args.operand ? run.make_operand(shape) : run.make(shape);
   product(run, x, args, y);
   const Cost forward = linear_cost(x.rows(), d_in, d_out);
   if (run.frozen())

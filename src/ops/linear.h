@@ -13,6 +13,7 @@ struct LinearArgs {
   Tensor weight;
   Tensor bias = {};
   Tensor residual = {};
+  bool operand = false;  // y goes where Run::make_operand says: only products read it
 };
 
 /// Throws Error when the shapes do not fit.

@@ -15,6 +15,7 @@ Tensor mha(Run& run, const Tensor& qkv, const MhaArgs& args) {
                          .norm_eps = args.norm_eps,
                          .rotary = args.rotary,
                          .rotary_base = args.rotary_base,
+                         .operand = args.operand,
                          .cache = args.cache,
                          .site = args.site});
 }

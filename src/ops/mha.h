@@ -19,7 +19,8 @@ struct MhaArgs {
   /// Decoding: qkv holds only the tokens after cache->used; the operator appends key and value. Rows (b, capacity, 2
   /// d).
   TokenCache* cache = nullptr;
-  Site site = {};  ///< offers `pattern` (b, heads, n, n_k) to a tap that wants it
+  bool operand = false;  ///< the result goes where Run::make_operand says: only products read it
+  Site site = {};        ///< offers `pattern` (b, heads, n, n_k) to a tap that wants it
 };
 
 /// (b, n, 3 d) -> (b, n, d). Throws Error when the shapes do not fit.

@@ -5,9 +5,10 @@
 #include "base/parallel.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
-#include "ops/scratch_matrix.h"
 #include "ops/threshold.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -41,11 +42,13 @@ CRATE_CLONES void gelu(const float* pre, float* h, int64_t n) {
   for (int64_t i = 0; i < n; ++i) h[i] = pre[i] * vec::normal(pre[i]).below;
 }
 
-CRATE_CLONES void multiply_and_sum(const float* slope, float* g, float* sums, int64_t n) {
+// g may be the memory of d_h.
+CRATE_CLONES void multiply_and_sum(const float* d_h, const float* slope, float* g, float* sums, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    g[i] *= slope[i];
-    sums[i] += g[i];
+    const float product = d_h[i] * slope[i];
+    g[i] = product;
+    sums[i] += product;
   }
 }
 
@@ -70,10 +73,30 @@ void forward_frozen(Device& device, const MlpCall& c) {
   gemm(device, {.a = c.hidden, .b = c.w_out, .c = c.y, .trans_b = true, .bias = c.b_out, .plus = c.residual});
 }
 
+// a -> h and, when it is kept, what the backward multiplies by.
+void activate(const MlpCall& c, const Tensor& pre, const Tensor& hidden, const Tensor& slope) {
+  const int64_t n = pre.cols();
+  WideRows h(hidden), to(slope ? slope : hidden);
+  for (int64_t i = 0; i < pre.rows(); ++i) {
+    const float* a = pre.as<float>() + i * n;
+    if (slope && c.frozen)
+      gelu_and_gate(a, h.write(i), to.write(i), n);
+    else if (slope)
+      gelu_and_slope(a, h.write(i), to.write(i), n);
+    else
+      gelu(a, h.write(i), n);
+    h.done(i);
+    if (slope) to.done(i);
+  }
+}
+
 // h of the rows lo..hi, into c.hidden where kept, else into `own`.
 Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, int64_t lo, int64_t hi) {
   const Tensor hidden = c.hidden ? c.hidden.row_slice(lo, hi) : *own;
-  const Tensor pre = c.slope ? c.slope.row_slice(lo, hi) : hidden;
+  const Tensor slope = c.slope ? c.slope.row_slice(lo, hi) : Tensor{};
+  const bool narrow = slope && slope.dtype == Dtype::bf16;
+  const ScratchMatrix own_pre(device, narrow ? hi - lo : 0, hidden.cols());
+  const Tensor pre = narrow ? *own_pre : slope ? slope : hidden;
   gemm(device, {.a = c.x.row_slice(lo, hi),
                 .b = c.w_in,
                 .c = pre,
@@ -81,14 +104,7 @@ Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, 
                 .bias = c.b_in,
                 .relu = c.act == Activation::relu,
                 .b_is_weight = true});
-  if (c.act == Activation::relu) return hidden;
-  float *a = pre.as<float>(), *h = hidden.as<float>();
-  if (c.slope && c.frozen)
-    gelu_and_gate(a, h, a, pre.numel());
-  else if (c.slope)
-    gelu_and_slope(a, h, a, pre.numel());
-  else
-    gelu(a, h, pre.numel());
+  if (c.act == Activation::gelu) activate(c, pre, hidden, slope);
   return hidden;
 }
 
@@ -119,18 +135,28 @@ void backward_ref(Device&, const MlpCall& c, const MlpGrad& to) {
   visit_ref(c.x.dtype, [&](auto zero) { ref::mlp_backward<decltype(zero)>(c, to); });
 }
 
+// g = slope o d_h; sums grow by g.
+void multiply_rows(const Tensor& d_h, const Tensor& slope, const Tensor& g, float* sums) {
+  WideRows factors(slope), to(g);
+  for (int64_t i = 0; i < g.rows(); ++i) {
+    multiply_and_sum(d_h.as<float>() + i * g.cols(), factors.read(i), to.write(i), sums, g.cols());
+    to.done(i);
+  }
+}
+
 // g of the rows lo..hi; sums grow by g (m) and d_y (d).
 void backward_chunk(Device& device, const MlpCall& c, const MlpGrad& to, const Tensor& all_g, float* sums, int64_t lo,
                     int64_t hi) {
   const int64_t d = c.x.cols(), m = c.w_in.rows();
   const Tensor d_y = to.d_y.row_slice(lo, hi), g = all_g.row_slice(lo, hi);
-  gemm(device, {.a = d_y, .b = c.w_out, .c = g, .b_is_weight = true});
-  if (c.act == Activation::relu) {
-    mask_rows(g, c.hidden.row_slice(lo, hi), g, sums);
-  } else {
-    const float* slope = c.slope.as<float>();
-    for (int64_t i = lo; i < hi; ++i) multiply_and_sum(slope + i * m, all_g.as<float>() + i * m, sums, m);
-  }
+  const bool narrow = g.dtype == Dtype::bf16;
+  const ScratchMatrix own(device, narrow ? hi - lo : 0, m);
+  const Tensor d_h = narrow ? *own : g;
+  gemm(device, {.a = d_y, .b = c.w_out, .c = d_h, .b_is_weight = true});
+  if (c.act == Activation::relu)
+    mask_rows(d_h, c.hidden.row_slice(lo, hi), g, sums);
+  else
+    multiply_rows(d_h, c.slope.row_slice(lo, hi), g, sums);
   if (to.d_b_out) add_rows(d_y.as<float>(), hi - lo, d, sums + m);
   if (!to.d_x) return;
   const Tensor d_x = to.d_x.to.row_slice(lo, hi);
@@ -139,7 +165,7 @@ void backward_chunk(Device& device, const MlpCall& c, const MlpGrad& to, const T
 
 void backward_cpu(Device& device, const MlpCall& c, const MlpGrad& to) {
   const int64_t rows = c.x.rows(), d = c.x.cols(), m = c.w_in.rows();
-  const ScratchMatrix g(device, rows, m);
+  const ScratchMatrix g(device, rows, m, c.hidden.dtype);
   const RowSums sums(device, rows, chunk_rows, m + d);
   parallel_chunks(rows, chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
     backward_chunk(device, c, to, *g, sums.open(chunk), lo, hi);
@@ -229,8 +255,8 @@ Tensor mlp(Run& run, const Tensor& x, const MlpArgs& args) {
             .edit = {},
             .watch = {}};
   const bool keep = run.recording() && (device.kind() != DeviceKind::ref || run.frozen());
-  if (keep || run.wants(args.site, "hidden")) c.hidden = run.make(wide);
-  if (keep && args.act == Activation::gelu) c.slope = run.make(wide);
+  if (keep || run.wants(args.site, "hidden")) c.hidden = run.make_operand(wide);
+  if (keep && args.act == Activation::gelu) c.slope = run.make_operand(wide);
   if (run.wants(args.site, "hidden")) c.watch = [&] { c.edit = run.see_inner(args.site, "hidden", c.hidden); };
   if (frozen::in_double(run))
     forward_frozen(device, c);

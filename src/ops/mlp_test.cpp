@@ -38,6 +38,9 @@ std::vector<OpCase> mlp_cases() {
       plain(Activation::gelu));
   add("bench_gelu_384_1536", full_inputs(8192, 384, 1536, 0.05), full(Activation::gelu), true);
   add("bench_relu_384_1536", full_inputs(8192, 384, 1536, 0.05), full(Activation::relu), true);
+  // Rounding turns a gate where the last argument of the relu is nearly 0: a share f of turned gates errs by sqrt f,
+  // and of cases this small one gate is a large share.
+  for (OpCase& c : cases) c.bf16_tolerance = 5e-2;
   return cases;
 }
 

@@ -14,6 +14,7 @@ Tensor mssa(Run& run, const Tensor& w, const MssaArgs& args) {
                          .rotary = args.rotary,
                          .rotary_base = args.rotary_base,
                          .exclusive = args.exclusive,
+                         .operand = args.operand,
                          .cache = args.cache,
                          .site = args.site});
 }

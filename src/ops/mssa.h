@@ -29,7 +29,8 @@ struct MssaArgs {
   /// Decoding: w holds only the tokens after cache->used; the operator appends them. Rows (b, capacity, d). Needs
   /// causal.
   TokenCache* cache = nullptr;
-  Site site = {};  ///< offers `pattern` (b, heads, n, n_k) to a tap that wants it
+  bool operand = false;  ///< the result goes where Run::make_operand says: only products read it
+  Site site = {};        ///< offers `pattern` (b, heads, n, n_k) to a tap that wants it
 };
 
 /// (b, n, d) -> (b, n, d). Throws Error when the shapes do not fit.

@@ -1,6 +1,8 @@
 // Cases of mssa: every option alone and all together, causal and not, odd shapes.
 #include "ops/mssa.h"
 
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
 #include "testing/cases.h"
 
 namespace crate {
@@ -37,6 +39,21 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
   return c;
 }
 
+/// As in a block: what lies between two products is kept as they read it.
+OpCase between_products(const char* name, MssaArgs args) {
+  OpCase c{.op = "mssa",
+           .name = name,
+           .inputs = {{"x", {2, 37, 16}}, {"scale", {16}, 0.2, 1.0}, {"u", {24, 16}, 0.3}, {"w", {16, 24}, 0.3}},
+           .build = {}};
+  c.build = [args](Run& run, std::span<const Tensor> in) {
+    const Tensor normed = layer_norm(run, in[0], {.scale = in[1], .operand = true});
+    const Tensor coords = linear(run, normed, {.weight = in[2], .operand = true});
+    return linear(run, mssa(run, coords, args), {.weight = in[3], .residual = in[0]});
+  };
+  c.bf16_tolerance = 1.5e-2;  // three products one after the other
+  return c;
+}
+
 /// Seen both ways, with tokens whose norms are `size` times those of the other cases: with a head of 24 scores reach 5,
 /// 40 and 300, and lie 5, 40 and 300 apart. The rounding of a score is that of its size.
 OpCase spread_case(const char* name, double size, double tolerance) {
@@ -57,6 +74,9 @@ std::vector<OpCase> mssa_cases() {
   return {
       make_case("causal", {2, 13, 36}, 3, {}),
       make_case("seen_both_ways", {2, 13, 36}, 3, {.causal = false}),
+      between_products("causal_between_products", {.heads = 4, .causal = true, .operand = true}),
+      between_products("both_ways_between_products", {.heads = 2, .operand = true}),
+      between_products("rotary_between_products", {.heads = 2, .causal = true, .rotary = true, .operand = true}),
       make_case("one_token", {3, 1, 8}, 2, {}),
       make_case("two_tokens", {1, 2, 10}, 1, {}),
       make_case("long_prime_head_17", {1, 101, 17}, 1, {}),

@@ -8,8 +8,8 @@
 
 #include "base/parallel.h"
 #include "ops/optimiser.h"
-#include "ops/scratch_matrix.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
 #include "tensor/vector.h"
 
 namespace crate {

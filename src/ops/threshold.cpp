@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tensor/wide.h"
+
 namespace crate {
 namespace {
 
@@ -79,22 +81,44 @@ void write_threshold(const Tensor& eta, const Tensor& lambda, const RowSums& sum
 
 void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums) {
   const int64_t n = z.cols();
-  const float *from = d_z.as<float>(), *code = z.as<float>();
-  float* to = g.as<float>();
-  if (!sums) return mask_row(from, code, to, z.numel());
-  for (int64_t i = 0; i < z.numel(); i += n) mask_row_and_sum(from + i, code + i, to + i, sums, n);
+  WideRows from(d_z), code(z), to(g);
+  for (int64_t i = 0; i < z.rows(); ++i) {
+    if (sums)
+      mask_row_and_sum(from.read(i), code.read(i), to.write(i), sums, n);
+    else
+      mask_row(from.read(i), code.read(i), to.write(i), n);
+    to.done(i);
+  }
 }
 
-void relu_rows(const Tensor& pre, const Tensor& z) { relu_numbers(pre.as<float>(), z.as<float>(), z.numel()); }
+void relu_rows(const Tensor& pre, const Tensor& z) {
+  WideRows from(pre), to(z);
+  for (int64_t i = 0; i < z.rows(); ++i) {
+    relu_numbers(from.read(i), to.write(i), z.cols());
+    to.done(i);
+  }
+}
 
-float dot_rows(const Tensor& a, const Tensor& b) { return dot(a.as<float>(), b.as<float>(), a.numel()); }
+float dot_rows(const Tensor& a, const Tensor& b) {
+  if (a.dtype == Dtype::f32 && b.dtype == Dtype::f32) return dot(a.as<float>(), b.as<float>(), a.numel());
+  WideRows left(a), right(b);
+  float sum = 0;
+  for (int64_t i = 0; i < a.rows(); ++i) sum += dot(left.read(i), right.read(i), a.cols());
+  return sum;
+}
 
 void grow(const Tensor& to, bool add, float factor, const Tensor& by) {
-  grow_numbers(to.as<float>(), add, factor, by.as<float>(), to.numel());
+  WideRows from(by);
+  for (int64_t i = 0; i < to.rows(); ++i)
+    grow_numbers(to.as<float>() + i * to.cols(), add, factor, from.read(i), to.cols());
 }
 
 void combine(const Tensor& a, float factor, const Tensor& b, const Tensor& to) {
-  combine_numbers(a.as<float>(), factor, b.as<float>(), to.as<float>(), to.numel());
+  WideRows left(a), right(b), sum(to);
+  for (int64_t i = 0; i < a.rows(); ++i) {
+    combine_numbers(left.read(i), factor, right.read(i), sum.write(i), a.cols());
+    sum.done(i);
+  }
 }
 
 }  // namespace crate

@@ -27,6 +27,8 @@ struct ThresholdGrad {
 };
 void write_threshold(const Tensor& eta, const Tensor& lambda, const RowSums& sums, int64_t n, const ThresholdGrad& to);
 
+// Of the matrices below any may be bf16 (Run::make_operand).
+
 /// g = d_z where z > 0, else 0; also adds g to sums[0 .. n) when sums is given.
 void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums);
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -133,7 +134,7 @@ void Run::see(const Site& site, std::string_view name, const Tensor& value) {
     require(!options_.record, "[run] a tap may not edit {} while the run records: its gradient would be wrong", at);
     options_.tap->edit(at, value);
   }
-  if (options_.tap->wants(at)) options_.tap->see(at, value);
+  if (options_.tap->wants(at)) options_.tap->see(at, *Wide(device_, value));
 }
 
 Edit Run::see_inner(const Site& site, std::string_view name, const Tensor& value) {
@@ -249,9 +250,17 @@ Tensor Run::recompute(const Tensor& x, const std::function<Tensor(const Tensor&)
 }
 
 Tensor Run::pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body) {
-  if (!unseen()) return body(x);
   std::size_t mark = owned_.size();
   const Tensor y = body(x);
+  if (options_.record && operand() != real() && y.data != x.data) {
+    const auto end = owned_.begin() + static_cast<std::ptrdiff_t>(mark);
+    const auto it = std::find(owned_.begin(), end, x.data);
+    if (it != end) {
+      device_.pool().release(x.data);
+      owned_.erase(it);
+    }
+  }
+  if (!unseen()) return y;
   if (mark > 0 && owned_[mark - 1] == x.data) --mark;
   free_since(mark, y.data);
   return y;

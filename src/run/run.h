@@ -6,7 +6,9 @@
 //   Tensor y = linear(run, x, run.param(w), ...);   // executes, records
 //   run.backward(loss);                             // fills the gradients of every Param used
 //
-// Memory: tensors made by the run live until it ends or its Scope closes; gradients until their node has been walked.
+// Memory: tensors made by the run live until it ends, its Scope closes or they are given up (pass_on); gradients until
+// their node has been walked. What is saved for the backward is real(), or bf16 where products read that
+// (make_operand): inputs of products, codes, slopes, normed rows. The stream, sums, gradients and parameters never are.
 //
 // A frozen run walks the network that it is for this input alone: attention patterns, normalisers' scales, active sets
 // and gates are held at their values, so every operator is affine in its inputs, y = A x + c. Its rule carries
@@ -100,6 +102,10 @@ class Run {
   /// A new tensor (not zeroed), with a gradient slot when recording.
   Tensor make(Shape shape, Dtype dtype);
   Tensor make(Shape shape) { return make(shape, real()); }
+  /// The same for a tensor that products read, and what stands the rounding of their operands: bf16 where this run
+  /// trains with products of bf16 (Device::operand), else real(). Its gradient is real() all the same.
+  Tensor make_operand(Shape shape) { return make(shape, operand()); }
+  Dtype operand() const { return options_.record && !options_.frozen ? device_.operand() : real(); }
   /// A tensor of one block that leaves with the returned object.
   Scratch scratch(std::size_t bytes) { return {device_.pool(), bytes}; }
   /// The weight as a tensor of this run; the same slot at each call.
@@ -114,7 +120,7 @@ class Run {
                      const Tensor& inner = {});
   /// Does the tap want this site, to read or to edit?
   bool wants(const Site& site, std::string_view name) const;
-  /// Offers a tensor to the tap at `site`, to read or to edit.
+  /// Offers a tensor to the tap at `site`, to read or to edit; one of bf16, to be read, as f32.
   void see(const Site& site, std::string_view name, const Tensor& value);
   /// The same for the inner tensor of an operator: a tap may edit it while a frozen run records, number by number and
   /// by an affine rule, and the operator's frozen rule heeds what is returned.
@@ -155,7 +161,9 @@ class Run {
   /// tensors of this run. Costs one more forward of the body, saves everything it would have kept.
   Tensor recompute(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
   /// body(x). Where nobody can ask for it again, because the run neither records nor is listened to, all that body made
-  /// but its result goes back, and x with it: what is computed next writes where the caches are still warm.
+  /// but its result goes back, and x with it: what is computed next writes where the caches are still warm. Where
+  /// operands are kept as bf16, x goes back from a recording run too: there an operator that takes x keeps what it
+  /// reads of it in the backward, and one that made x reads it no more.
   Tensor pass_on(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
 
   /// May n sequences be computed apart, one a thread? Not where this run must see every tensor itself, nor where that

@@ -74,6 +74,11 @@ Scratch as_bf16(Device& device, const Tensor& t) {
   return reads_bf16() ? rounded_to<uint16_t>(device, t) : rounded_to<float>(device, t);
 }
 
+// The numbers of an operand as a bf16 product reads them: where they lie, or rounded into `room`.
+void* narrow(Device& device, const Tensor& t, std::optional<Scratch>& room) {
+  return t.dtype == Dtype::bf16 ? t.data : room.emplace(as_bf16(device, t)).as<void>();
+}
+
 Scratch widened(Device& device, const Scratch& numbers, int64_t n) {
   Scratch out(device.pool(), static_cast<std::size_t>(n) * sizeof(float));
   std::copy_n(numbers.as<int8_t>(), n, out.as<float>());
@@ -138,8 +143,8 @@ ProductScales compiled_product(Device& device, const Gemm& g, const GemmShape& s
   std::optional<Scratch> narrow_a, narrow_b;
   void *a = g.a.data, *b = g.b.data;
   if (products == Products::bf16) {
-    a = narrow_a.emplace(as_bf16(device, g.a)).as<void>();
-    if (!key.packed) b = narrow_b.emplace(as_bf16(device, g.b)).as<void>();
+    a = narrow(device, g.a, narrow_a);
+    if (!key.packed) b = narrow(device, g.b, narrow_b);
   } else if (products == Products::int8) {
     scales.rows.emplace(device.pool(), static_cast<std::size_t>(s.m) * sizeof(float));
     a = narrow_a.emplace(as_int8(device, g.a, g.trans_a, scales.rows->as<float>())).as<void>();

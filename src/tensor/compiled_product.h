@@ -15,7 +15,8 @@ struct ProductScales {
   const float* columns = nullptr;
 };
 
-/// The bare product, without alpha, bias, plus and relu. `products` int8: g.b_is_weight and not g.add.
+/// The bare product, without alpha, bias, plus and relu; c is f32, and so are a and b unless `products` is bf16.
+/// `products` int8: g.b_is_weight and not g.add.
 ProductScales compiled_product(Device& device, const Gemm& g, const GemmShape& s, Products products);
 
 }  // namespace crate

@@ -1,5 +1,6 @@
 #include "tensor/device.h"
 
+#include "tensor/isa.h"
 #include "tensor/packed.h"
 
 namespace crate {
@@ -44,6 +45,14 @@ Device::~Device() = default;
 Dtype Device::real() const {
   if (options_.kind != DeviceKind::ref) return Dtype::f32;
   return options_.complex ? Dtype::c128 : Dtype::f64;
+}
+
+Dtype Device::operand() const {
+#if defined(__x86_64__)
+  const bool narrow = options_.kind == DeviceKind::cpu && options_.products == Products::bf16 && !options_.exact;
+  if (narrow && cpu_isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16") != 0) return Dtype::bf16;
+#endif
+  return real();
 }
 
 Tensor Device::allocate(Shape shape, Dtype dtype) {

@@ -49,6 +49,8 @@ class Device {
   /// The dtype of activations, parameters and gradients here.
   Dtype real() const;
   Products products() const { return options_.products; }
+  /// The dtype of what is kept for products alone: bf16 where they read it and the machine multiplies it, else real().
+  Dtype operand() const;
   bool exact() const { return options_.exact; }
   Pool& pool() { return pool_; }
   PackedWeights& packed() { return *packed_; }

@@ -4,8 +4,10 @@
 //
 // op(x) is x or its transpose; tensors are read through their matrix view (last dimension = columns, the rest rows).
 // ref: plain loops in f64 or c128, in f64 blocked with the same bits. cpu: oneDNN in f32, or on bf16 copies of a and b
-// with f32 sums when the device says so; the result stays f32. A weight (an operand that changes only once a step) is
-// packed once into the layout the kernel likes and the copy is kept until weights_changed().
+// with f32 sums when the device says so; the result stays f32. There a, b, c and plus may be bf16 where the device
+// keeps operands so (Device::operand): a and b are read as they are, and c is the sums, all done, rounded once. A
+// weight (an operand that changes only once a step) is packed once into the layout the kernel likes and the copy is
+// kept until weights_changed().
 //
 // Threads: called outside a parallel region, gemm splits the work itself; called inside one, it runs on the calling
 // thread alone. So an operator may walk its rows in cache-sized chunks, one thread a chunk, all its products on chip.
@@ -21,7 +23,7 @@ struct Gemm {
   Tensor a, b, c;
   bool trans_a = false, trans_b = false;
   double alpha = 1.0;
-  bool add = false;  // add to what c holds; else overwrite
+  bool add = false;  // add to what c holds, which is then not bf16; else overwrite
   Tensor bias = {};  // (n) or none
   Tensor plus = {};  // (m, n) or none; may be c's own storage only when add is meant
   bool relu = false;

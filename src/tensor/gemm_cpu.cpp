@@ -5,6 +5,7 @@
 // v3 int8 inputs: rows of a rounded just before the product, weights once; the scales go into the epilogue.
 // v4 the gradients of weights by kernels of our own (outer_sum.h).
 // v5 products of a few rows with a weight by kernels of our own (few_rows.h).
+// v6 operands and results that are kept as bf16, so that what the backward reads again is rounded once.
 // Tried: the epilogue as post-ops of oneDNN's kernel (oneDNN 2.6, one Zen 5 core, 128 rows of d 384 to 1536): 5 to 6 %
 // slower than the pass in f32, 9 to 13 % in bf16, 15 to 25 % in int8. The pass finds c in the second-level cache.
 // Found: the kernels of dnnl_sgemm (oneDNN 2.6, AVX-512) run with the stack pointer in a page of the heap. A signal
@@ -19,6 +20,8 @@
 #include "tensor/few_rows.h"
 #include "tensor/outer_sum.h"
 #include "tensor/packed_state.h"
+#include "tensor/scratch_matrix.h"
+#include "tensor/wide.h"
 
 namespace crate {
 
@@ -27,22 +30,23 @@ PackedWeights::~PackedWeights() = default;
 
 namespace {
 
-// One pass over c.
-void finish(const Gemm& g, const GemmShape& s, const ProductScales& scales, bool alpha_too) {
+// One pass over the sums, which are c's own memory or, where c is bf16, working memory.
+void finish(const Gemm& g, const Tensor& sums, const GemmShape& s, const ProductScales& scales, bool alpha_too) {
   const Epilogue whole{.alpha = alpha_too ? static_cast<float>(g.alpha) : 1.0F,
                        .columns = scales.columns,
                        .bias = g.bias ? g.bias.as<float>() : nullptr,
-                       .plus = g.plus ? g.plus.as<float>() : nullptr,
                        .relu = g.relu};
   const float* rows = scales.rows ? scales.rows->as<float>() : nullptr;
-  if (!rows && whole.changes_nothing()) return;
-  float* c = g.c.as<float>();
+  const bool own = sums.data == g.c.data;
+  if (!rows && !g.plus && own && whole.changes_nothing()) return;
   parallel_for(s.m, 64, [&](int64_t lo, int64_t hi) {
+    WideRows to(own ? sums : g.c), plus(g.plus ? g.plus : sums);
     for (int64_t i = lo; i < hi; ++i) {
       Epilogue e = whole;
       if (rows) e.alpha *= rows[i];
-      if (e.plus) e.plus += i * s.n;
-      finish_row(e, c + i * s.n, c + i * s.n, s.n);
+      if (g.plus) e.plus = plus.read(i);
+      finish_row(e, sums.as<float>() + i * s.n, to.write(i), s.n);
+      to.done(i);
     }
   });
 }
@@ -76,11 +80,30 @@ Products inputs_of(Device& device, const Gemm& g, const GemmShape& s) {
   return asked == Products::int8 && (!g.b_is_weight || g.add) ? Products::bf16 : asked;
 }
 
+bool is_narrow(const Tensor& t) { return t.dtype == Dtype::bf16; }
+
 // The kernels for the gradient of a weight, or null where the general product serves.
 const OuterKernels* gradient_kernels(const Gemm& g, const GemmShape& s, Products inputs) {
   constexpr int64_t long_sum = 256;
-  const bool fits = g.trans_a && !g.trans_b && !g.bias && !g.plus && !g.relu && s.k >= long_sum;
+  const bool fits = g.trans_a && !g.trans_b && !g.bias && !g.plus && !g.relu && s.k >= long_sum && !is_narrow(g.c);
   return fits ? outer_kernels(inputs) : nullptr;
+}
+
+// Some of the tensors are bf16, so the product reads bf16 whatever its size.
+void narrow_gemm(Device& device, const Gemm& g, const GemmShape& s) {
+  require(device.operand() == Dtype::bf16, "[gemm] this device keeps no bf16");
+  require(!g.add || !is_narrow(g.c), "[gemm] a sum cannot be added to bf16");
+  if (const OuterKernels* outer = gradient_kernels(g, s, Products::bf16)) return outer_sum(device, *outer, g, s);
+  Gemm product = g;
+  std::optional<ScratchMatrix> sums;
+  if (is_narrow(g.c)) product.c = *sums.emplace(device, s.m, s.n);
+  if (g.alpha == 1 || !g.add)
+    return finish(g, product.c, s, compiled_product(device, product, s, Products::bf16), g.alpha != 1);
+  const Wide a(device, g.a), b(device, g.b);
+  product.a = *a;
+  product.b = *b;
+  plain_f32(product, s);
+  finish(g, g.c, s, {}, false);
 }
 
 }  // namespace
@@ -88,19 +111,21 @@ const OuterKernels* gradient_kernels(const Gemm& g, const GemmShape& s, Products
 int64_t weight_bytes_read(Device& device) { return device.packed().state().few_rows.bytes_read; }
 
 void gemm_cpu(Device& device, const Gemm& g, const GemmShape& s) {
+  if (is_narrow(g.a) || is_narrow(g.b) || is_narrow(g.c) || (g.plus && is_narrow(g.plus)))
+    return narrow_gemm(device, g, s);
   // A sum with alpha other than 1 cannot be scaled afterwards.
   const bool scale_later = g.alpha != 1 && !g.add;
   if (device.exact()) {
     gemm_exact(device, device.packed().state().exact, g, s);
-    return finish(g, s, {}, scale_later);
+    return finish(g, g.c, s, {}, scale_later);
   }
   if (has_few_rows(g, s)) return gemm_few_rows(device, device.packed().state().few_rows, g, s, wanted(device, s));
   const Products inputs = inputs_of(device, g, s);
   if (const OuterKernels* outer = gradient_kernels(g, s, inputs)) return outer_sum(device, *outer, g, s);
   const bool compiled = (g.alpha == 1 || scale_later) && (inputs != Products::f32 || (g.b_is_weight && s.m >= 16));
-  if (compiled) return finish(g, s, compiled_product(device, g, s, inputs), scale_later);
+  if (compiled) return finish(g, g.c, s, compiled_product(device, g, s, inputs), scale_later);
   plain_f32(g, s);
-  finish(g, s, {}, false);
+  finish(g, g.c, s, {}, false);
 }
 
 }  // namespace crate

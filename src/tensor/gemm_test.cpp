@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "tensor/round.h"
 
 namespace crate {
 namespace {
@@ -106,6 +107,54 @@ TEST(Gemm, SumsOuterProductsOfManyRows) {
       }
     }
   }
+}
+
+std::vector<Bf16> rounded(const std::vector<float>& x) {
+  std::vector<Bf16> out(x.size());
+  round_bf16(x.data(), &out.data()->bits, static_cast<int64_t>(x.size()));
+  return out;
+}
+
+// Flags: a, b, c, plus are bf16 (1, 2, 4, 8), a and b lie transposed (16, 32), b is a weight (64), c grows (128).
+void narrow_agrees(int64_t m, int64_t n, int64_t k, int flags) {
+  Device cpu({.products = Products::bf16, .guard = true}), ref({.kind = DeviceKind::ref});
+  Pair a(static_cast<std::size_t>(m * k), 1), b(static_cast<std::size_t>(k * n), 2),
+      c(static_cast<std::size_t>(m * n), 3), plus(static_cast<std::size_t>(m * n), 4);
+  std::vector<Bf16> low_a = rounded(a.f32), low_b = rounded(b.f32), low_c(c.f32.size()), low_plus = rounded(plus.f32);
+  for (Device* device : {&cpu, &ref}) {
+    const DeviceKind kind = device->kind();
+    const auto pick = [&](int flag, Pair& wide, std::vector<Bf16>& low, Shape shape) {
+      const bool is_low = (flags & flag) != 0 && kind == DeviceKind::cpu;
+      return is_low ? Tensor{low.data(), shape, Dtype::bf16} : wide.on(kind, shape);
+    };
+    Gemm g{.a = pick(1, a, low_a, flags & 16 ? Shape{k, m} : Shape{m, k}),
+           .b = pick(2, b, low_b, flags & 32 ? Shape{n, k} : Shape{k, n}),
+           .c = pick(4, c, low_c, {m, n}),
+           .trans_a = (flags & 16) != 0,
+           .trans_b = (flags & 32) != 0,
+           .alpha = -0.7,
+           .add = (flags & 128) != 0,
+           .b_is_weight = (flags & 64) != 0};
+    if (flags & 8) g.plus = pick(8, plus, low_plus, {m, n});
+    gemm(*device, g);
+  }
+  if (flags & 4) widen_bf16(&low_c.data()->bits, c.f32.data(), m * n);
+  EXPECT_LT(error(c), 1e-2) << m << " " << n << " " << k << " " << flags;
+}
+
+TEST(Gemm, ReadsAndLeavesWhatIsKeptAsBf16) {
+  if (Device({.products = Products::bf16}).operand() != Dtype::bf16) GTEST_SKIP() << "this machine keeps no bf16";
+  for (int flags = 0; flags < 256; ++flags) {
+    const bool b_both = (flags & 2) != 0 && (flags & 64) != 0;  // a weight is f32
+    if ((flags & 15) == 0 || b_both || ((flags & 4) != 0 && (flags & 128) != 0)) continue;
+    for (const auto& [m, n, k] : {std::tuple(1, 5, 7), std::tuple(37, 61, 33), std::tuple(55, 67, 301)})
+      narrow_agrees(m, n, k, flags);
+  }
+  Device f32;
+  Pair c(4, 3);
+  std::vector<Bf16> a(4);
+  const Tensor low{a.data(), {2, 2}, Dtype::bf16};
+  EXPECT_THROW(gemm(f32, {.a = low, .b = low, .c = c.on(DeviceKind::cpu, {2, 2})}), Error);
 }
 
 TEST(Gemm, OuterProductsDoNotDependOnTheThreads) {

@@ -21,16 +21,18 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
   const Scratch packed_a(device.pool(), static_cast<std::size_t>(strips * strip_bytes));
   const Scratch packed_b(device.pool(), static_cast<std::size_t>(panels * panel_bytes));
   char *const a = packed_a.as<char>(), *const b = packed_b.as<char>();
+  const auto packing = [&kernels](const Tensor& t) { return t.dtype == Dtype::bf16 ? kernels.bf16 : kernels.f32; };
+  const OuterKernels::From pack_a = packing(g.a), pack_b = packing(g.b);
   float* c = g.c.as<float>();
   for (int64_t row = 0; row < s.k; row += kernels.chunk) {
     const int64_t rows = std::min(kernels.chunk, s.k - row);
-    const float *from_a = g.a.as<float>() + row * s.m, *from_b = g.b.as<float>() + row * s.n;
+    const Tensor from_a = g.a.row_slice(row, row + rows), from_b = g.b.row_slice(row, row + rows);
     const auto factor = static_cast<float>(g.alpha);
     parallel_for(strips + panels, 1, [&](int64_t lo, int64_t hi) {
       for (int64_t i = lo; i < std::min(hi, strips); ++i)
-        kernels.pack_strip(from_a, s.m, i * strip, s.m, rows, factor, a + i * strip_bytes);
+        pack_a.strip(from_a.data, s.m, i * strip, s.m, rows, factor, a + i * strip_bytes);
       for (int64_t j = std::max(lo, strips) - strips; j < hi - strips; ++j)
-        kernels.pack_panel(from_b, s.n, j * panel, s.n, rows, 1.0F, b + j * panel_bytes);
+        pack_b.panel(from_b.data, s.n, j * panel, s.n, rows, 1.0F, b + j * panel_bytes);
     });
     parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
       for (int64_t j = 0; j < panels; ++j) {

@@ -15,8 +15,11 @@ struct OuterKernels {
   static constexpr int64_t strip = 48, panel = 64;
   /// Columns lo .. lo + width - 1 of rows of `from` (n apart), times alpha, to `width` numbers a row (bf16: a pair of
   /// rows), zero beyond `cols`.
-  using Pack = void (*)(const float* from, int64_t n, int64_t lo, int64_t cols, int64_t rows, float alpha, void* to);
-  Pack pack_strip, pack_panel;
+  using Pack = void (*)(const void* from, int64_t n, int64_t lo, int64_t cols, int64_t rows, float alpha, void* to);
+  struct From {
+    Pack strip, panel;
+  };
+  From f32, bf16;  // by what lies at `from`; f32 kernels take no bf16
   /// A strip times a panel into c (rows, cols), n apart.
   void (*multiply)(const void* strip, const void* panel, int64_t depth, float* c, int64_t n, int64_t rows, int64_t cols,
                    bool add);
@@ -27,7 +30,7 @@ struct OuterKernels {
 /// For this machine, or null where it has none for such operands.
 const OuterKernels* outer_kernels(Products products);
 
-/// g.trans_a and not g.trans_b, no bias, plus or relu; f32 tensors, shapes already checked.
+/// g.trans_a and not g.trans_b, no bias, plus or relu; c is f32, a and b are what the kernels take; shapes checked.
 void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const GemmShape& s);
 
 #if defined(__x86_64__)

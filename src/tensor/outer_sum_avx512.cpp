@@ -4,7 +4,7 @@
 
 namespace crate {
 
-const OuterKernels outer_avx512 = outer_table<F32Step>;
+const OuterKernels outer_avx512 = outer_table<F32Step>();
 
 }  // namespace crate
 #endif

@@ -4,7 +4,7 @@
 
 namespace crate {
 
-const OuterKernels outer_avx512_bf16 = outer_table<Bf16Step>;
+const OuterKernels outer_avx512_bf16 = outer_table<Bf16Step>();
 
 }  // namespace crate
 #endif

@@ -58,6 +58,14 @@ CRATE_CLONES void round_bf16(const float* from, float* to, int64_t n) {
   }
 }
 
+CRATE_CLONES void widen_bf16(const uint16_t* from, float* to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const uint32_t bits = uint32_t{from[i]} << 16;
+    std::memcpy(to + i, &bits, sizeof(bits));
+  }
+}
+
 void round_int8(const float* from, int8_t* to, float* scales, int64_t n, int64_t lo, int64_t hi) {
   for (int64_t i = lo; i < hi; ++i) round_row(from + i * n, to + i * n, scales + i, n);
 }

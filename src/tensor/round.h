@@ -11,6 +11,9 @@ void round_bf16(const float* from, uint16_t* to, int64_t n);
 /// The same numbers left as wide as they came, for machines whose products read f32 only.
 void round_bf16(const float* from, float* to, int64_t n);
 
+/// The way back, which is exact.
+void widen_bf16(const uint16_t* from, float* to, int64_t n);
+
 /// Rows of n numbers; rows lo .. hi - 1 of `from` to the same rows of `to` and `scales`.
 void round_int8(const float* from, int8_t* to, float* scales, int64_t n, int64_t lo, int64_t hi);
 

@@ -27,6 +27,18 @@ TEST(Round, Bf16IsTheNearestWithTiesToEven) {
     EXPECT_EQ(std::bit_cast<float>(static_cast<uint32_t>(out[i]) << 16), wanted[i]) << x[i];
 }
 
+TEST(Round, WideningBf16IsExact) {
+  const std::vector<float> x = random_matrix(3, 37);
+  std::vector<uint16_t> once(x.size()), twice(x.size());
+  std::vector<float> wide(x.size());
+  const auto n = static_cast<int64_t>(x.size());
+  round_bf16(x.data(), once.data(), n);
+  widen_bf16(once.data(), wide.data(), n);
+  round_bf16(wide.data(), twice.data(), n);
+  EXPECT_EQ(once, twice);
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(wide[i], x[i], 0x1p-8F * std::abs(x[i]));
+}
+
 TEST(Round, Int8RowsAreWithinHalfAStep) {
   constexpr int64_t rows = 5, n = 37;
   std::vector<float> x = random_matrix(rows, n), scales(rows);

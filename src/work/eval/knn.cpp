@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "ops/scratch_matrix.h"
 #include "tensor/gemm.h"
+#include "tensor/scratch_matrix.h"
 
 namespace crate {
 namespace {
