@@ -143,8 +143,7 @@ void IntegerAttention::score_rows(const IntegerKernels& kernels, const int32_t* 
                                   const int32_t* turn, const IntegerCache& cache, int32_t* queries,
                                   int32_t* keys) const {
   const auto norm = [&](int32_t* rows) {
-    for (int64_t at = 0; norm_ && at < width_; at += p_)
-      normalise(kernels, rows + at, p_, norm_eps, false, {}, rows + at);
+    if (norm_) normalise(kernels, rows, heads_, p_, norm_eps, false, {}, rows);
   };
   std::copy_n(raw, width_, queries);
   norm(queries);
@@ -175,8 +174,8 @@ void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, cons
 
 void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head,
                                 int64_t seen, const IntegerCache& cache, int32_t* out) const {
-  int32_t scores[most_context + 16];
-  int16_t weights[most_context + 2];
+  int32_t scores[most_context];
+  int16_t weights[most_context + 32];
   kernels.dots(query, cache.keys.data() + head * key_room_, (seen + 15) / 16, pairs_, scores);
   const int32_t total = kernels.softmax(scores, seen, factor_[static_cast<std::size_t>(head)].fraction, weights);
   weights[seen] = 0;

@@ -17,7 +17,7 @@ namespace crate {
 
 /// What the tokens so far left behind in one layer, in the layouts of integer_kernels.h, head after head.
 struct IntegerCache {
-  std::vector<int16_t> keys, values;
+  AlignedVector<int16_t> keys, values;
   std::vector<int32_t> last;  // raw projection of the newest token, for `shift`
 };
 

@@ -24,7 +24,7 @@ struct IntegerKernels {
   /// pairs. |q . key| < 2^31 is the caller's care.
   void (*dots)(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* dots);
   /// weights ~ 2^(dots 2^-fraction) as 16-bit numbers, whose sum, at most 2^16 and above 2^14, is returned; dots, below
-  /// 2^30, is overwritten. 1 <= fraction <= 26, n <= 4096.
+  /// 2^30, may be overwritten, and weights up to a multiple of 32. 1 <= fraction <= 26, n <= 4096.
   int32_t (*softmax)(int32_t* dots, int64_t n, int fraction, int16_t* weights);
   /// sums[c] = sum_j weights[j] values[j][c] for pairs of values, [pair of values][p numbers][2].
   void (*mix)(const int16_t* weights, const int16_t* values, int64_t pairs, int64_t p, int32_t* sums);

@@ -100,7 +100,7 @@ void IntegerProduct::weigh(const IntegerKernels& kernels, int32_t* x) const {
 }
 
 // Most of a code is zero, so its rows are walked one by one: four rows at once read every group but save no product.
-void IntegerProduct::multiply(const IntegerKernels& kernels, const ByteRows& x, std::vector<int32_t>& listed,
+void IntegerProduct::multiply(const IntegerKernels& kernels, const ByteRows& x, AlignedVector<int32_t>& listed,
                               int32_t* sums) const {
   const int64_t padded = blocks_ * pack_rows;
   if (!x.codes())
@@ -133,21 +133,31 @@ void IntegerProduct::apply(const IntegerKernels& kernels, IntegerScratch& scratc
   }
 }
 
-void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t n, double eps, bool centred, Affine after,
-               int32_t* y) {
-  int64_t mean = 0;
-  if (centred) {
-    mean = kernels.sum(x, n);
-    mean = (mean >= 0 ? mean + n / 2 : mean - n / 2) / n;
+// The steps of several rows lie side by side, so that their roots and divisions need not wait for each other.
+void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int64_t n, double eps, bool centred,
+               Affine after, int32_t* y) {
+  constexpr int64_t at_once = 8;
+  for (; rows > at_once; rows -= at_once, x += at_once * n, y += at_once * n)
+    normalise(kernels, x, at_once, n, eps, centred, after, y);
+  int32_t middle[at_once];
+  int down[at_once];
+  uint64_t variance[at_once];
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t sum = centred ? kernels.sum(x + r * n, n) : 0;
+    middle[r] = static_cast<int32_t>((sum >= 0 ? sum + n / 2 : sum - n / 2) / n);
+    // Centred numbers of at most 20 bits: their squares and the sum of them fit 64.
+    const auto widest = static_cast<uint64_t>(kernels.widest(x + r * n, n, middle[r]));
+    down[r] = std::max(0, fixed::bit_length(widest) - 20);
   }
-  const auto middle = static_cast<int32_t>(mean);
-  // Centred numbers of at most 20 bits: their squares and the sum of them fit 64.
-  const int down = std::max(0, fixed::bit_length(static_cast<uint64_t>(kernels.widest(x, n, middle))) - 20);
-  const auto small = static_cast<int64_t>(std::ldexp(eps, 32 - 2 * down));
-  const auto variance = static_cast<uint64_t>(kernels.squares(x, n, middle, down) / n + small);
-  const int64_t root = std::max<int64_t>(1, fixed::isqrt(variance << 22));  // sqrt(variance) 2^11
-  const int64_t reciprocal = (int64_t{1} << 45) / root;                     // 2^34 / sqrt(variance)
-  kernels.normed(x, n, middle, down, reciprocal, after.scale, after.shift, y);
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto small = static_cast<int64_t>(eps * static_cast<double>(int64_t{1} << (32 - 2 * down[r])));
+    variance[r] = static_cast<uint64_t>(kernels.squares(x + r * n, n, middle[r], down[r]) / n + small);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t root = std::max<int64_t>(1, fixed::isqrt(variance[r] << 22));  // sqrt(variance) 2^11
+    const int64_t reciprocal = (int64_t{1} << 45) / root;                        // 2^34 / sqrt(variance)
+    kernels.normed(x + r * n, n, middle[r], down[r], reciprocal, after.scale, after.shift, y + r * n);
+  }
 }
 
 std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction) {
@@ -161,9 +171,9 @@ IntegerNorm::IntegerNorm(const QuantizedModel& model, const std::string& name)
   if (model.has(name + ".shift")) shift_ = fixed_of(model.vector(name + ".shift"), 16);
 }
 
-void IntegerNorm::apply(const IntegerKernels& kernels, const int32_t* x, int32_t* y) const {
+void IntegerNorm::apply(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int32_t* y) const {
   const Affine after{scale_.data(), shift_.empty() ? nullptr : shift_.data()};
-  normalise(kernels, x, static_cast<int64_t>(scale_.size()), eps_, true, after, y);
+  normalise(kernels, x, rows, static_cast<int64_t>(scale_.size()), eps_, true, after, y);
 }
 
 }  // namespace crate

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "work/compress/aligned.h"
 #include "work/compress/integer_kernels.h"
 #include "work/compress/quantized.h"
 
@@ -29,7 +30,7 @@ class ByteRows {
   const Step& step(int64_t r) const { return steps_[static_cast<std::size_t>(r)]; }
 
  private:
-  std::vector<uint8_t> bytes_;
+  AlignedVector<uint8_t> bytes_;
   std::vector<Step> steps_;
   int64_t rows_ = 0, stride_ = 0;
   bool codes_ = false;
@@ -38,14 +39,14 @@ class ByteRows {
 /// What a forward writes in between; it lives with the caller, so that no byte asks for memory.
 struct IntegerScratch {
   ByteRows bytes;
-  std::vector<int32_t> sums, listed;                 // of a product
-  std::vector<int32_t> stream, x, coords, heads, y;  // of a layer
-  std::vector<int32_t> codes, copy, match, rest;     // of its second half
-  std::vector<int32_t> queries, keys;                // of a token's attention
-  std::vector<int16_t> shorts;
+  AlignedVector<int32_t> sums, listed;                 // of a product
+  AlignedVector<int32_t> stream, x, coords, heads, y;  // of a layer
+  AlignedVector<int32_t> codes, copy, match, rest;     // of its second half
+  AlignedVector<int32_t> queries, keys;                // of a token's attention
+  AlignedVector<int16_t> shorts;
 };
 /// At least n numbers of v.
-inline int32_t* room(std::vector<int32_t>& v, int64_t n) {
+inline int32_t* room(AlignedVector<int32_t>& v, int64_t n) {
   if (v.size() < static_cast<std::size_t>(n)) v.resize(static_cast<std::size_t>(n));
   return v.data();
 }
@@ -68,14 +69,14 @@ class IntegerProduct {
   void apply(const IntegerKernels& kernels, IntegerScratch& scratch, int32_t* y) const;
 
  private:
-  void multiply(const IntegerKernels& kernels, const ByteRows& x, std::vector<int32_t>& listed, int32_t* sums) const;
+  void multiply(const IntegerKernels& kernels, const ByteRows& x, AlignedVector<int32_t>& listed, int32_t* sums) const;
   void pack(const QuantizedMatrix& w, bool transpose);
   void set_scales(const std::vector<float>& scales);
 
   int64_t outputs_ = 0, inputs_ = 0, blocks_ = 0, groups_ = 0;
-  std::vector<int8_t> packed_;
-  std::vector<int32_t> sums_;    // of each row of weights: the bytes of x are 128 too large
-  std::vector<int32_t> scales_;  // scale_i 2^exponent_, below 2^20
+  AlignedVector<int8_t> packed_;
+  AlignedVector<int32_t> sums_;    // of each row of weights: the bytes of x are 128 too large
+  AlignedVector<int32_t> scales_;  // scale_i 2^exponent_, below 2^20
   int exponent_ = 0;
   std::vector<int32_t> weights_;  // of the inputs of a transpose, Q15
 };
@@ -85,8 +86,8 @@ class IntegerNorm {
  public:
   IntegerNorm() = default;
   IntegerNorm(const QuantizedModel& model, const std::string& name);
-  /// One row of d numbers.
-  void apply(const IntegerKernels& kernels, const int32_t* x, int32_t* y) const;
+  /// Rows of d numbers.
+  void apply(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int32_t* y) const;
 
  private:
   std::vector<int32_t> scale_;  // Q14
@@ -98,9 +99,9 @@ class IntegerNorm {
 struct Affine {
   const int32_t *scale = nullptr, *shift = nullptr;
 };
-/// x / sqrt(mean(x^2) + eps) in Q16 for rows of any size; with `centred` the mean is subtracted first.
-void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t n, double eps, bool centred, Affine after,
-               int32_t* y);
+/// x / sqrt(mean(x^2) + eps) in Q16 for `rows` rows of n numbers; with `centred` the mean is subtracted first.
+void normalise(const IntegerKernels& kernels, const int32_t* x, int64_t rows, int64_t n, double eps, bool centred,
+               Affine after, int32_t* y);
 
 /// Numbers as integers with `fraction` fractional bits.
 std::vector<int32_t> fixed_of(const std::vector<float>& values, int fraction);

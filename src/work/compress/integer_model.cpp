@@ -122,7 +122,7 @@ void IntegerModel::attention_half(const IntegerKernels& kernels, std::size_t ind
   const int64_t width = layer.coords.outputs(), out_width = layer.out.inputs();
   int32_t *z = scratch.stream.data(), *x = room(scratch.x, n * d_), *y = room(scratch.y, n * d_);
   int32_t *coords = room(scratch.coords, n * width), *heads = room(scratch.heads, n * out_width);
-  for (int64_t r = 0; r < n; ++r) layer.norm1.apply(kernels, z + r * d_, x + r * d_);
+  layer.norm1.apply(kernels, z, n, x);
   scratch.bytes.set(kernels, x, n, d_, false);
   layer.coords.apply(kernels, scratch, coords);
   for (int64_t i = 0; i < n * width && !layer.coords_bias.empty(); ++i)
@@ -159,13 +159,12 @@ void IntegerModel::forward_some(const IntegerKernels& kernels, std::span<const R
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     attention_half(kernels, i, rows, places, scratch);
-    for (int64_t r = 0; r < n; ++r) layer.norm2.apply(kernels, z + r * d_, v + r * d_);
+    layer.norm2.apply(kernels, z, n, v);
     layer.half->apply(kernels, v, n, y, scratch);
     add_to_stream(kernels, no_bias, layer.gamma2, layer.residual, n, y, d_, z);
   }
   if (logits == nullptr) return;
-  if (has_norm_)
-    for (int64_t r = 0; r < n; ++r) norm_.apply(kernels, z + r * d_, z + r * d_);
+  if (has_norm_) norm_.apply(kernels, z, n, z);
   scratch.bytes.set(kernels, z, n, d_, false);
   head_.apply(kernels, scratch, logits);
   kernels.multiply(log2_e_q16, 16, n * vocab_, logits);

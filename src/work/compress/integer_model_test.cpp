@@ -102,6 +102,31 @@ INSTANTIATE_TEST_SUITE_P(EveryFamily, IntegerForward, testing::ValuesIn(byte_mod
   return name;
 });
 
+// The query takes the factor of the scores: whatever it is, either it is refused or no number leaves its range.
+TEST(IntegerForwardScores, TemperaturesFarFromOne) {
+  const auto cases = byte_models();
+  const auto with = std::find_if(cases.begin(), cases.end(), [](const ModelCase& c) { return c.config.direction; });
+  ASSERT_NE(with, cases.end());
+  Device device;
+  LanguageModel model(device, with->config);
+  init_noisily(model, 7);
+  int taken = 0;
+  for (const float temperature : {0.0F, 1e-30F, 1e-6F, -1e-2F, 0.1F, 30.0F, -300.0F, 3e3F, 3e4F, 1e6F, 1e30F}) {
+    QuantizedModel quantized = quantize(model, 8);
+    for (auto& [name, numbers] : quantized.vectors)
+      if (name.ends_with("temperature")) std::fill(numbers.begin(), numbers.end(), temperature);
+    try {
+      const IntegerModel integer(quantized);
+      ++taken;
+      const auto wanted = integer_logits(integer, integer_kernels("baseline"), rows);
+      for (const std::string& name : sets_of_this_machine())
+        EXPECT_EQ(integer_logits(integer, integer_kernels(name), 1), wanted) << name << ", " << temperature;
+    } catch (const Error&) {  // refused
+    }
+  }
+  EXPECT_GE(taken, 5);
+}
+
 TEST(IntegerForwardErrors, AModelOfOtherTokensIsRefused) {
   Device device;
   ModelConfig config;

@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "work/compress/integer_kernel.h"
+#include "work/compress/integer_vnni_loops.h"
 
 namespace crate {
 namespace {
@@ -93,18 +93,23 @@ inline __m512i broadcast_pair(const int16_t* pair) {
   return _mm512_set1_epi32(both);
 }
 
-// Two chains of sums hide the latency of the instruction.
-void dots_of_keys(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* to) {
-  for (int64_t b = 0; b < blocks; ++b, keys += 32 * pairs, to += 16) {
-    __m512i even = _mm512_setzero_si512(), odd = even;
-    int64_t c = 0;
-    for (; c + 2 <= pairs; c += 2) {
-      even = _mm512_dpwssd_epi32(even, broadcast_pair(q + 2 * c), _mm512_loadu_si512(keys + 32 * c));
-      odd = _mm512_dpwssd_epi32(odd, broadcast_pair(q + 2 * c + 2), _mm512_loadu_si512(keys + 32 * c + 32));
-    }
-    if (c < pairs) even = _mm512_dpwssd_epi32(even, broadcast_pair(q + 2 * c), _mm512_loadu_si512(keys + 32 * c));
-    _mm512_storeu_si512(to, _mm512_add_epi32(even, odd));
+// `width` blocks of keys side by side share a spread pair of the query, and their chains hide each other's latency.
+template <int width> inline void dots_of_blocks(const int16_t* q, const int16_t* keys, int64_t pairs, int32_t* to) {
+  __m512i at[width];
+  for (int b = 0; b < width; ++b) at[b] = _mm512_setzero_si512();
+  for (int64_t c = 0; c < pairs; ++c) {
+    const __m512i pair = broadcast_pair(q + 2 * c);
+#pragma GCC unroll 4
+    for (int b = 0; b < width; ++b)
+      at[b] = _mm512_dpwssd_epi32(at[b], pair, _mm512_loadu_si512(keys + 32 * (b * pairs + c)));
   }
+  for (int b = 0; b < width; ++b) _mm512_storeu_si512(to + 16 * b, at[b]);
+}
+
+void dots_of_keys(const int16_t* q, const int16_t* keys, int64_t blocks, int64_t pairs, int32_t* to) {
+  int64_t b = 0;
+  for (; b + 4 <= blocks; b += 4) dots_of_blocks<4>(q, keys + 32 * b * pairs, pairs, to + 16 * b);
+  for (; b < blocks; ++b) dots_of_blocks<1>(q, keys + 32 * b * pairs, pairs, to + 16 * b);
 }
 
 // `width` vectors of numbers side by side: a weight that is spread serves them all, and their chains hide each other.
@@ -139,9 +144,10 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 
 }  // namespace
 
-const IntegerKernels integer_vnni{"vnni", product,   sparse_product, dots_of_keys, softmax,  mix_values, sum,
-                                  widest, squares,   normed,         to_bytes,     rescale,  proximal,   weigh,
-                                  turn,   to_shorts, exclude,        add,          multiply, chances};
+const IntegerKernels integer_vnni{
+    "vnni",        product,      sparse_product, dots_of_keys,  vnni::softmax,  mix_values,  sum,        vnni::widest,
+    vnni::squares, vnni::normed, vnni::to_bytes, vnni::rescale, vnni::proximal, vnni::weigh, vnni::turn, to_shorts,
+    vnni::exclude, add,          vnni::multiply, chances};
 
 }  // namespace crate
 #endif
