@@ -38,8 +38,8 @@ void read_archive(std::string_view bytes) {
 }
 
 void read_payload(std::string_view payload, bool mix, int64_t size) {
-  static const crate::IntegerModel model(little_model());
-  const auto coder = crate::model_coder(model, {.hop = 8, .streams = 2, .mix = mix});
+  static const crate::IntegerModel model(little_model(), 8);
+  const auto coder = crate::model_coder(model, {.streams = 2, .mix = mix});
   if (static_cast<int64_t>(coder->decode(payload, size).size()) != size) std::abort();
 }
 
@@ -65,10 +65,13 @@ std::string with_right_sums(std::string archive) {
   if (archive.size() < 8) return archive;
   const int mode = archive[5] & 15;
   std::size_t at = 6;
-  if (mode != 2) at += (archive[5] & 16) != 0 ? 4 : 2;
-  if (mode == 0)
-    at += 16;
+  if (mode >= 2)
+    at += varint_at(archive, at);  // of the learning
   else
+    at += (archive[5] & 16) != 0 ? 4 : 2;
+  if (mode == 0 || mode == 3)
+    at += 16;
+  else if (mode != 2)
     at += varint_at(archive, at);
   at += 4;  // the check of behaviour
   if (at + 4 > archive.size()) return archive;
