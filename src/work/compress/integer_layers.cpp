@@ -11,7 +11,6 @@ namespace crate {
 namespace {
 
 using fixed::clamp;
-using fixed::shift_round;
 
 // The smallest mantissa * 2^exponent that is not below top / levels.
 Step step_for(int64_t top, int levels) {

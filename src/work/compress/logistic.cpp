@@ -46,7 +46,8 @@ int32_t stretch(int32_t p) {
 }
 
 int32_t squash(int32_t x) {
-  return tables().squashed[static_cast<std::size_t>(std::clamp(x, -widest, widest) + widest)];
+  const int32_t place = std::clamp(x, -widest, widest) + widest;
+  return tables().squashed[static_cast<std::size_t>(place)];
 }
 
 double cost(int32_t p) { return -std::log2(p / 65536.0); }
