@@ -149,10 +149,26 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 
 }  // namespace
 
-const IntegerKernels integer_avx2{
-    "avx2",        product,      sparse_product, dots_of_keys,  softmax,        mix_values,  sum,        widest,
-    avx2::squares, avx2::normed, avx2::to_bytes, avx2::rescale, avx2::proximal, avx2::weigh, avx2::turn, to_shorts,
-    avx2::exclude, add,          avx2::multiply, avx2::chances};
+const IntegerKernels integer_avx2{"avx2",
+                                  product,
+                                  sparse_product,
+                                  dots_of_keys,
+                                  softmax,
+                                  mix_values,
+                                  sum,
+                                  widest,
+                                  lanes::squares<Avx2>,
+                                  lanes::normed<Avx2>,
+                                  lanes::to_bytes<Avx2>,
+                                  lanes::rescale<Avx2>,
+                                  lanes::proximal<Avx2>,
+                                  lanes::weigh<Avx2>,
+                                  lanes::turn<Avx2>,
+                                  to_shorts,
+                                  lanes::exclude<Avx2>,
+                                  add,
+                                  lanes::multiply<Avx2>,
+                                  avx2::chances};
 
 }  // namespace crate
 #endif

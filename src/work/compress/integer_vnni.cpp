@@ -144,10 +144,26 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 
 }  // namespace
 
-const IntegerKernels integer_vnni{
-    "vnni",        product,      sparse_product, dots_of_keys,  vnni::softmax,  mix_values,  sum,        vnni::widest,
-    vnni::squares, vnni::normed, vnni::to_bytes, vnni::rescale, vnni::proximal, vnni::weigh, vnni::turn, to_shorts,
-    vnni::exclude, add,          vnni::multiply, chances};
+const IntegerKernels integer_vnni{"vnni",
+                                  product,
+                                  sparse_product,
+                                  dots_of_keys,
+                                  vnni::softmax,
+                                  mix_values,
+                                  sum,
+                                  vnni::widest,
+                                  lanes::squares<Avx512>,
+                                  lanes::normed<Avx512>,
+                                  lanes::to_bytes<Avx512>,
+                                  lanes::rescale<Avx512>,
+                                  lanes::proximal<Avx512>,
+                                  lanes::weigh<Avx512>,
+                                  lanes::turn<Avx512>,
+                                  to_shorts,
+                                  lanes::exclude<Avx512>,
+                                  add,
+                                  lanes::multiply<Avx512>,
+                                  chances};
 
 }  // namespace crate
 #endif
