@@ -63,6 +63,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(fmt::format("{}.{}.tmp", path, getpid())) {
+  struct stat there {};
+  direct_ = stat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
+  if (direct_) {
+    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    require(fd_ >= 0, "cannot write {}: {}", path_, std::strerror(errno));
+    return;
+  }
   fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
   if (fd_ >= 0 && access(handle_of(fd_).c_str(), F_OK) != 0) close(std::exchange(fd_, -1));
   if (fd_ < 0) {
@@ -110,6 +117,10 @@ void AtomicFile::overwrite(std::size_t offset, std::span<const std::byte> bytes)
 
 void AtomicFile::commit() {
   require(fd_ >= 0, "[file] commit of {} after it was closed", path_);
+  if (direct_) {
+    close(std::exchange(fd_, -1));
+    return;
+  }
   if (fsync(fd_) != 0) failed("sync");
   if (!named_) {
     unlink(temporary_.c_str());  // of a killed process that had this number

@@ -25,7 +25,8 @@ class MappedFile {
 
 /// Writes to a file beside `path` that has no name until commit(), which syncs it and puts it in the place of `path`.
 /// Without commit() nothing is left behind, even by a process that is killed; only where the file system knows no
-/// nameless files it is called NAME.PID.tmp meanwhile.
+/// nameless files it is called NAME.PID.tmp meanwhile. A device or a pipe (/dev/null) is never replaced: bytes go
+/// straight into it.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -44,7 +45,8 @@ class AtomicFile {
   [[noreturn]] void failed(const char* what);
   std::string path_, temporary_;
   int fd_ = -1;
-  bool named_ = false;  // as temporary_
+  bool named_ = false;   // as temporary_
+  bool direct_ = false;  // a device or a pipe
 };
 
 void write_atomically(const std::string& path, std::span<const std::byte> bytes);

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -67,6 +68,21 @@ TEST(File, AFullDiskLeavesTheOldFile) {
   EXPECT_NE(message.find("free some space"), std::string::npos) << message;
   EXPECT_EQ(read_text_file(f.at("a")), "old");
   EXPECT_EQ(files_in(f), 1u);
+}
+
+TEST(File, DevicesAndPipesAreWrittenNotReplaced) {
+  const Folder f;
+  ASSERT_EQ(mkfifo(f.at("pipe").c_str(), 0600), 0);
+  const int reader = open(f.at("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  write_atomically(f.at("pipe"), std::string_view("through"));
+  char bytes[16];
+  EXPECT_EQ(read(reader, bytes, sizeof bytes), 7);
+  close(reader);
+  EXPECT_TRUE(std::filesystem::is_fifo(f.at("pipe")));
+  if (!std::filesystem::is_character_file("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  EXPECT_THROW(write_atomically("/dev/full", std::string_view("more")), Error);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
 }
 
 TEST(Sha256, KnownAnswers) {  // FIPS 180-4 examples

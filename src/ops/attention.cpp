@@ -8,6 +8,7 @@
 #include "ops/head.h"
 #include "ops/linear.h"
 #include "tensor/round.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -32,8 +33,6 @@ struct Made {
 struct Piece {
   int64_t first_row, n, column;
 };
-
-bool is_narrow(const Tensor& t) { return t.dtype == Dtype::bf16; }
 
 uint16_t* narrow_row(const Tensor& t, const Piece& at, int64_t i) {
   return static_cast<uint16_t*>(t.data) + (at.first_row + i) * t.cols() + at.column;

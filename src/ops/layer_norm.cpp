@@ -147,7 +147,7 @@ Tensor layer_norm(Run& run, const Tensor& x, const LayerNormArgs& args) {
   const Tensor y = args.operand ? run.make_operand(x.shape) : run.make(x.shape);
   LayerNormCall call{x, args.scale, args.shift, y, {}, {}, args.eps, run.frozen()};
   Device& device = run.device();
-  if (run.recording() && y.dtype == Dtype::bf16) call.normed = run.make_operand(x.shape);
+  if (run.recording() && is_narrow(y)) call.normed = run.make_operand(x.shape);
   if (run.recording() && device.kind() != DeviceKind::ref) call.stats = run.make({rows, 2});
   forward.on(device.kind())(device, call);
   const Cost cost = layer_norm_cost(rows, d);

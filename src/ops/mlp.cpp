@@ -94,7 +94,7 @@ void activate(const MlpCall& c, const Tensor& pre, const Tensor& hidden, const T
 Tensor encode_chunk(Device& device, const MlpCall& c, const ScratchMatrix& own, int64_t lo, int64_t hi) {
   const Tensor hidden = c.hidden ? c.hidden.row_slice(lo, hi) : *own;
   const Tensor slope = c.slope ? c.slope.row_slice(lo, hi) : Tensor{};
-  const bool narrow = slope && slope.dtype == Dtype::bf16;
+  const bool narrow = slope && is_narrow(slope);
   const ScratchMatrix own_pre(device, narrow ? hi - lo : 0, hidden.cols());
   const Tensor pre = narrow ? *own_pre : slope ? slope : hidden;
   gemm(device, {.a = c.x.row_slice(lo, hi),
@@ -149,7 +149,7 @@ void backward_chunk(Device& device, const MlpCall& c, const MlpGrad& to, const T
                     int64_t hi) {
   const int64_t d = c.x.cols(), m = c.w_in.rows();
   const Tensor d_y = to.d_y.row_slice(lo, hi), g = all_g.row_slice(lo, hi);
-  const bool narrow = g.dtype == Dtype::bf16;
+  const bool narrow = is_narrow(g);
   const ScratchMatrix own(device, narrow ? hi - lo : 0, m);
   const Tensor d_h = narrow ? *own : g;
   gemm(device, {.a = d_y, .b = c.w_out, .c = d_h, .b_is_weight = true});

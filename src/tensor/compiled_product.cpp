@@ -8,6 +8,7 @@
 #include "tensor/isa.h"
 #include "tensor/packed_state.h"
 #include "tensor/round.h"
+#include "tensor/wide.h"
 
 namespace crate {
 namespace {
@@ -76,7 +77,7 @@ Scratch as_bf16(Device& device, const Tensor& t) {
 
 // The numbers of an operand as a bf16 product reads them: where they lie, or rounded into `room`.
 void* narrow(Device& device, const Tensor& t, std::optional<Scratch>& room) {
-  return t.dtype == Dtype::bf16 ? t.data : room.emplace(as_bf16(device, t)).as<void>();
+  return is_narrow(t) ? t.data : room.emplace(as_bf16(device, t)).as<void>();
 }
 
 Scratch widened(Device& device, const Scratch& numbers, int64_t n) {

@@ -80,8 +80,6 @@ Products inputs_of(Device& device, const Gemm& g, const GemmShape& s) {
   return asked == Products::int8 && (!g.b_is_weight || g.add) ? Products::bf16 : asked;
 }
 
-bool is_narrow(const Tensor& t) { return t.dtype == Dtype::bf16; }
-
 // The kernels for the gradient of a weight, or null where the general product serves.
 const OuterKernels* gradient_kernels(const Gemm& g, const GemmShape& s, Products inputs) {
   constexpr int64_t long_sum = 256;

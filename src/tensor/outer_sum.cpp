@@ -2,6 +2,7 @@
 
 #include "base/parallel.h"
 #include "tensor/isa.h"
+#include "tensor/wide.h"
 
 namespace crate {
 const OuterKernels* outer_kernels([[maybe_unused]] Products products) {
@@ -21,7 +22,7 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
   const Scratch packed_a(device.pool(), static_cast<std::size_t>(strips * strip_bytes));
   const Scratch packed_b(device.pool(), static_cast<std::size_t>(panels * panel_bytes));
   char *const a = packed_a.as<char>(), *const b = packed_b.as<char>();
-  const auto packing = [&kernels](const Tensor& t) { return t.dtype == Dtype::bf16 ? kernels.bf16 : kernels.f32; };
+  const auto packing = [&kernels](const Tensor& t) { return is_narrow(t) ? kernels.bf16 : kernels.f32; };
   const OuterKernels::From pack_a = packing(g.a), pack_b = packing(g.b);
   float* c = g.c.as<float>();
   for (int64_t row = 0; row < s.k; row += kernels.chunk) {

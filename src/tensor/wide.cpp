@@ -6,7 +6,7 @@
 namespace crate {
 
 Wide::Wide(Device& device, const Tensor& t) : tensor_(t) {
-  if (t.dtype != Dtype::bf16) return;
+  if (!is_narrow(t)) return;
   tensor_.dtype = Dtype::f32;
   tensor_.data = copy_.emplace(device.pool(), tensor_.bytes()).as<void>();
   const auto* from = static_cast<const uint16_t*>(t.data);
@@ -15,7 +15,7 @@ Wide::Wide(Device& device, const Tensor& t) : tensor_(t) {
 }
 
 WideRows::WideRows(const Tensor& t)
-    : data_(t.data), n_(t.cols()), narrow_(t.dtype == Dtype::bf16), row_(static_cast<std::size_t>(narrow_ ? n_ : 0)) {
+    : data_(t.data), n_(t.cols()), narrow_(is_narrow(t)), row_(static_cast<std::size_t>(narrow_ ? n_ : 0)) {
   require(narrow_ || t.dtype == Dtype::f32, "[wide] expected f32 or bf16, came {}", name_of(t.dtype));
 }
 

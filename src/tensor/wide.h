@@ -8,6 +8,8 @@
 
 namespace crate {
 
+inline bool is_narrow(const Tensor& t) { return t.dtype == Dtype::bf16; }
+
 /// The numbers of t in f32: t, or a copy that lives as long as this.
 class Wide {
  public:
@@ -37,4 +39,5 @@ class WideRows {
   bool narrow_;
   std::vector<float> row_;
 };
+
 }  // namespace crate
