@@ -72,12 +72,15 @@ CRATE_CLONES void back_row(const BackRow& r, float* d_scale, float* d_shift) {
   const float gh_mean =
       r.frozen ? 0.0F : vec::sum(d, [=](int64_t j) { return scale[j] * d_y[j] * ((x[j] - mean) * factor); }) * inv_d;
   float* d_x = r.d_x;
+  const auto gradient = [=](int64_t j) {
+    return (scale[j] * d_y[j] - g_mean - (x[j] - mean) * factor * gh_mean) * inv;
+  };
   if (r.add) {
 #pragma omp simd
-    for (int64_t j = 0; j < d; ++j) d_x[j] += (scale[j] * d_y[j] - g_mean - (x[j] - mean) * factor * gh_mean) * inv;
+    for (int64_t j = 0; j < d; ++j) d_x[j] += gradient(j);
   } else {
 #pragma omp simd
-    for (int64_t j = 0; j < d; ++j) d_x[j] = (scale[j] * d_y[j] - g_mean - (x[j] - mean) * factor * gh_mean) * inv;
+    for (int64_t j = 0; j < d; ++j) d_x[j] = gradient(j);
   }
 }
 

@@ -6,7 +6,7 @@
 namespace crate {
 namespace {
 
-constexpr int64_t limit = (int64_t{1} << 30) - 1;  // of fixed.h
+inline constexpr int64_t limit = (int64_t{1} << 30) - 1;  // of fixed.h
 inline int32_t held(int64_t x) { return static_cast<int32_t>(x > limit ? limit : x < -limit ? -limit : x); }
 
 // x / 2^s to nearest, ties up; 1 <= s <= 62.

@@ -92,7 +92,7 @@ struct Halves {
     for (int i = 0; i < 32; ++i) lower[i] = static_cast<int16_t>(2 * i);
   }
 };
-constexpr Halves halves;
+inline constexpr Halves halves;
 
 // The exponentials of softmax as 16-bit numbers without sign, zeros up to a multiple of 32; their sum comes back.
 inline int32_t exponentials(const int32_t* x, int64_t n, int fraction, int16_t* weights) {

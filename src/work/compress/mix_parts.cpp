@@ -1,8 +1,8 @@
 #include "work/compress/mix_parts.h"
 
 #include <algorithm>
-#include <compare>
 #include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "work/compress/logistic.h"
@@ -12,7 +12,7 @@ namespace {
 
 struct Seen {
   int zeros = 0, ones = 0, bits = 1;  // the bits themselves behind a leading 1
-  auto operator<=>(const Seen&) const = default;
+  bool operator<(const Seen& s) const { return std::tie(zeros, ones, bits) < std::tie(s.zeros, s.ones, s.bits); }
 };
 
 constexpr int exact = 4;  // bits that are kept as they are
