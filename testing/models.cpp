@@ -88,6 +88,14 @@ ModelConfig one_head(Family family) {
   return c;
 }
 
+// crate-one, with thresholds that let atoms of a model that was never trained through.
+ModelConfig one_vision() {
+  ModelConfig c = plain_image(Family::crate_alpha);
+  choose_crate_one_vision(c);
+  c.lambda = {0.2};
+  return c;
+}
+
 }  // namespace
 
 std::vector<ModelCase> small_image_models() {
@@ -99,6 +107,7 @@ std::vector<ModelCase> small_image_models() {
     if (is_white_box(family)) cases.push_back({name + "_one_head", one_head(family)});
     cases.push_back({name + "_options", image_options(family)});
   }
+  cases.push_back({"crate_one_vision_options", one_vision()});
   return cases;
 }
 

@@ -54,6 +54,7 @@ template <class Config, class Visit> void for_each_text_field(Config& c, Visit&&
   visit("direction", c.direction);
   visit("learned_positions", c.learned_positions);
   visit("tied_head", c.tied_head);
+  visit("sparse_start", c.sparse_start);
 }
 
 template <class Image, class Visit> void for_each_image_field(Image& c, Visit&& visit) {
@@ -119,12 +120,23 @@ void choose_family(ModelConfig& c, Family family) {
   if (is_autoencoder(family)) c.image.classes = 0;
 }
 
+// What crate-one is for text and for images alike.
+void choose_one_step(ModelConfig& c) {
+  c.qk_norm = c.exclusive = true;
+  c.ista_steps = 1;
+  c.ista_residual = c.untied_dictionary = c.learn_lambda = c.lambda_per_atom = true;
+  c.eta = {0.25};
+  c.lambda = {2.0};
+}
+
 void set_from(ModelConfig& config, std::string_view name, const json& value, std::string_view where) {
   if (name == "family") {
     require(value.is_string(), "[config] {}: 'family' must be a name, came {}", where, value.dump());
     if (value == "crate-one") return choose_crate_one(config);
+    if (value == "crate-one-vision") return choose_crate_one_vision(config);
     const auto family = value.get<std::string>();
-    require(is_family(family), "[config] {}: unknown family '{}'; known: {}, crate-one", where, family, family_names());
+    require(is_family(family), "[config] {}: unknown family '{}'; known: {}, crate-one, crate-one-vision", where,
+            family, family_names());
     return choose_family(config, family_of(family));
   }
   if (name == "image" && value.is_object()) {
@@ -286,12 +298,14 @@ ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes) {
 
 void choose_crate_one(ModelConfig& c) {
   c.family = Family::crate_lm;
-  c.qk_norm = c.rotary = c.direction = c.exclusive = true;
+  c.rotary = c.direction = true;
   c.learned_positions = false;
-  c.ista_steps = 1;
-  c.ista_residual = c.untied_dictionary = c.learn_lambda = c.lambda_per_atom = true;
-  c.eta = {0.25};
-  c.lambda = {2.0};
+  choose_one_step(c);
+}
+
+void choose_crate_one_vision(ModelConfig& c) {
+  choose_family(c, Family::crate_alpha);
+  choose_one_step(c);
 }
 
 ModelConfig config_of(Family family) {
@@ -328,6 +342,8 @@ void ModelConfig::validate() const {
           "[config] untied_dictionary belongs to crate-lm and crate-alpha, not {}", name_of(family));
   require(!layer_scale || !is_white_box(family), "[config] layer_scale belongs to gpt2, gpt-relu and vit, not {}",
           name_of(family));
+  require(!sparse_start || (family == Family::gpt_relu && bias),
+          "[config] sparse_start belongs to gpt-relu with biases, not {}", name_of(family));
   if (!is_image(family)) return;
   require(!rotary && !shift && !direction, "[config] rotary, shift and direction belong to models of text, not {}",
           name_of(family));

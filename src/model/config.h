@@ -91,7 +91,8 @@ struct ModelConfig {
   bool bias = true;               // twins: biases of norms and products; crate: of norms and the attention output
   bool qkv_bias = true;           // twins: with bias, also at query, key and value
   bool layer_scale = false;       // twins: gamma on both halves
-  bool tied_head = true;          // the head reads with the token embedding
+  bool sparse_start = false;  // gpt-relu: hidden units begin as crate-one's atoms do (init.cpp), with eta and lambda
+  bool tied_head = true;      // the head reads with the token embedding
 
   ImageConfig image;  // of image families only
 
@@ -123,6 +124,8 @@ ModelConfig config_of(Family family);
 /// twin. Heads, their width and the number of atoms stay as they are. As the name of a family it can stand in recipes;
 /// a model's own file names crate-lm and every option.
 void choose_crate_one(ModelConfig& config);
+/// The same block for images, where tokens have no order: crate-alpha without rotary scores and direction.
+void choose_crate_one_vision(ModelConfig& config);
 
 /// JSON with every field that the family has; reading refuses unknown keys by name and leaves out nothing silently but
 /// defaults.

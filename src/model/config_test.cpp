@@ -72,7 +72,8 @@ TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
       {R"({"family": "crate", "image": {"channels": 2}})", "image.mean must hold 1 or 2 numbers"},
       {R"({"family": "crate-mae", "image": {"decoder_dim": 64}})", "mirrors its encoder"},
       {R"({"family": "vit", "dim": 150, "heads": 3, "image": {"positions": "sincos"}})", "multiple of 4"},
-      {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2, gpt-relu and vit"}};
+      {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2, gpt-relu and vit"},
+      {R"({"family": "gpt2", "sparse_start": true})", "belongs to gpt-relu"}};
   for (const auto& [json, expected] : cases)
     EXPECT_NE(refusal_of(json).find(expected), std::string::npos) << json << " gave: " << refusal_of(json);
 }
@@ -165,6 +166,24 @@ TEST(Presets, CrateOneIsCrateLmWithItsOptions) {
   EXPECT_EQ(called(preset("crate-lm-tiny")), "crate-lm");
   const int64_t d = 128, layer = 3 * d * d + 2 * 544 * d + 5 * d + 6 + 192 + 544;
   EXPECT_EQ(count_parameters(one).all, 4 * layer + 257 * d + 2 * d);
+}
+
+TEST(Presets, CrateOneForImagesIsCrateAlphaWithItsOptions) {
+  const ModelConfig one = preset("crate-one-vision-cifar"), vit = preset("vit-cifar");
+  EXPECT_EQ(one.family, Family::crate_alpha);
+  EXPECT_TRUE(one.qk_norm && one.exclusive && one.ista_residual && one.untied_dictionary && one.lambda_per_atom);
+  EXPECT_FALSE(one.rotary || one.direction);
+  EXPECT_EQ(one.steps(), 1);
+  EXPECT_EQ(called(one), "crate-one-vision");
+  EXPECT_EQ(called(preset("crate-alpha-cifar")), "crate-alpha");
+  ModelConfig c = preset("crate-alpha-cifar");
+  set_field(c, "family", "crate-one-vision");
+  c.dim = one.dim;
+  c.heads = one.heads;
+  c.atoms = one.atoms;
+  EXPECT_EQ(to_json(c), to_json(one));
+  const auto ratio = static_cast<double>(count_parameters(one).all) / static_cast<double>(count_parameters(vit).all);
+  EXPECT_NEAR(ratio, 1, 0.01);
 }
 
 TEST(Presets, AreValidAndKnownByName) {

@@ -5,6 +5,9 @@
 //   crate-alpha  N(0, 0.02) for products and positions, class token N(0, 1e-6), patches uniform in +-sqrt(6/inputs)
 //   vit          timm: N(0, 0.02), class token N(0, 1e-6), patches as PyTorch's convolution, as Linear above
 //   auto-encoders  Xavier: uniform in +-sqrt(6 / (inputs + outputs)), tokens N(0, 0.02), fixed sin-cos positions
+//   sparse start the twin's hidden units as atoms: w_in as a dictionary, b_in -lambda, w_out eta times a dictionary, so
+//                that w_out relu(w_in v + b_in) is a step of crate-one, D_out' relu(eta (D v - lambda)), in
+//                distribution
 //   all          dictionaries uniform in +-sqrt(6/d) (kaiming_uniform with fan-in d), norms 1 and 0, layer scales 1e-5,
 //                biases 0 but where said otherwise
 #include <cmath>
@@ -23,6 +26,15 @@ struct Fill {
   double size;
 };
 
+int64_t layer_of(std::string_view name) { return std::atoll(std::string(name.substr(7)).c_str()); }
+
+double dictionary_bound(const ModelConfig& c) { return std::sqrt(6.0 / static_cast<double>(c.dim)); }
+
+Fill sparse_fill(const ModelConfig& c, std::string_view name) {
+  if (name.ends_with("mlp.b_in")) return {Fill::constant, -c.lambda_of(layer_of(name))};
+  return {Fill::uniform, (name.ends_with("mlp.w_out") ? c.eta_of(layer_of(name)) : 1) * dictionary_bound(c)};
+}
+
 // FNV-1a of the name addresses the numbers of a tensor: adding a parameter does not change the others.
 uint64_t address_of(const std::string& name) {
   uint32_t h = 2166136261U;
@@ -36,8 +48,6 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   }
   return false;
 }
-
-int64_t layer_of(std::string_view name) { return std::atoll(std::string(name.substr(7)).c_str()); }
 
 bool is_bias(std::string_view name) { return ends_with_any(name, {".shift", "_bias", ".bias", ".b_in", ".b_out"}); }
 
@@ -78,8 +88,8 @@ Fill fill_of(const ModelConfig& c, std::string_view name, const Shape& shape) {
   if (ends_with_any(name, {".scale", "temperature"})) return {Fill::constant, 1};
   if (name.ends_with("mssa.direction")) return {Fill::constant, 0};
   if (ends_with_any(name, {"gamma1", "gamma2"})) return {Fill::constant, 1e-5};
-  if (ends_with_any(name, {"ista.dict", "ista.dict_out"}))
-    return {Fill::uniform, std::sqrt(6.0 / static_cast<double>(c.dim))};
+  if (ends_with_any(name, {"ista.dict", "ista.dict_out"})) return {Fill::uniform, dictionary_bound(c)};
+  if (c.sparse_start && ends_with_any(name, {"mlp.w_in", "mlp.b_in", "mlp.w_out"})) return sparse_fill(c, name);
   if (is_image(c.family)) return image_fill(c, name, shape);
   if (is_bias(name)) return {Fill::constant, 0};
   if (ends_with_any(name, {"mssa.w", "mha.w", "mlp.w_out"}))

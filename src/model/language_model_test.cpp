@@ -295,6 +295,30 @@ TEST(LanguageModel, StartsAsTheAuthorsStart) {
             numbers_of(model.store().at("blocks.1.mssa.u").value));
 }
 
+TEST(LanguageModel, TheTwinMayStartSparse) {
+  ModelConfig c = config_of(Family::gpt_relu);
+  c.dim = 64;
+  c.layers = 1;
+  c.sparse_start = true;
+  c.eta = {0.25};
+  c.lambda = {2};
+  Device device({.kind = DeviceKind::ref});
+  LanguageModel model(device, c);
+  model.init(3);
+  const auto largest = [&](const std::string& name) {
+    double most = 0;
+    for (const double v : numbers_of(model.store().at("blocks.0.mlp." + name).value))
+      most = std::max(most, std::abs(v));
+    return most;
+  };
+  const double bound = std::sqrt(6.0 / 64);  // of a dictionary
+  EXPECT_NEAR(largest("w_in"), bound, 0.01 * bound);
+  EXPECT_NEAR(largest("w_out"), 0.25 * bound, 0.0025 * bound);
+  const std::vector<double> biases = numbers_of(model.store().at("blocks.0.mlp.b_in").value);
+  EXPECT_EQ(biases, std::vector<double>(biases.size(), -2));
+  EXPECT_EQ(largest("b_out"), 0);
+}
+
 TEST(DecodeState, KeepsOneVectorATokenForMssaAndTwoForTheTwin) {
   const auto models = small_models();
   EXPECT_EQ(DecodeState::bytes_per_token(models[2].config, Dtype::f32), 2 * 15 * 4);

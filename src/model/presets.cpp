@@ -87,6 +87,15 @@ class Table {
     c.atoms = atoms;
   }
 
+  /// As many numbers and FLOPs as a vit of the same size.
+  void add_one_vision(const Size& size, int64_t patch, int64_t classes, int64_t side) {
+    add_images(Family::crate_alpha, size, patch, classes, side);
+    rows_.back().name = fmt::format("crate-one-vision-{}", size.suffix);
+    ModelConfig& c = rows_.back().config;
+    choose_crate_one_vision(c);
+    c.atoms = 5 * size.dim;
+  }
+
   void imagenet() {
     add_images(Family::crate, {"t", 384, 6, 12}, 16);
     add_images(Family::crate, {"s", 576, 12, 12}, 16);
@@ -146,6 +155,7 @@ class Table {
       };
       add_images(Family::crate, named(kind.crate), kind.patch, kind.classes, kind.side);
       add_images(Family::crate_alpha, named(kind.alpha), kind.patch, kind.classes, kind.side);
+      add_one_vision(named(kind.vit), kind.patch, kind.classes, kind.side);
       add_images(Family::vit, named(kind.vit), kind.patch, kind.classes, kind.side);
       add_images(Family::crate_mae, named(kind.crate), kind.patch, 0, kind.side);
       add_vit_mae(named(kind.vit), kind.patch, kind.side, kind.vit_decoder);
@@ -181,9 +191,13 @@ std::vector<std::string> preset_names() {
 }
 
 std::string called(const ModelConfig& config) {
-  ModelConfig one = config;
-  choose_crate_one(one);
-  return !config.shift && to_json(one) == to_json(config) ? "crate-one" : name_of(config.family);
+  const auto is = [&](void (*choose)(ModelConfig&)) {
+    ModelConfig one = config;
+    choose(one);
+    return !config.shift && to_json(one) == to_json(config);
+  };
+  if (is(choose_crate_one)) return "crate-one";
+  return is(choose_crate_one_vision) ? "crate-one-vision" : name_of(config.family);
 }
 
 }  // namespace crate

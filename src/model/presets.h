@@ -12,7 +12,8 @@ namespace crate {
 ModelConfig preset(std::string_view name);
 std::vector<std::string> preset_names();
 
-/// How a model is called where several stand side by side: its family, or "crate-one" where its options are those.
+/// How a model is called where several stand side by side: its family, or "crate-one" or "crate-one-vision" where
+/// its options are those.
 std::string called(const ModelConfig& config);
 
 }  // namespace crate
