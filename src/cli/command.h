@@ -64,6 +64,7 @@ void add_ops(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_grow(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_scale(CLI::App& app);
 void add_compress(CLI::App& app);
 void add_decompress(CLI::App& app);
 void add_test(CLI::App& app);

@@ -152,7 +152,9 @@ void add_compare(CLI::App& app) {
                             "crate compare recipes/compare.toml --set train.steps=200 --out out/try", *o);
   c->add_option("experiment", o->recipe, "a TOML file with [compare] and [arm.NAME] sections; see recipes/compare.toml")
       ->required();
-  c->add_option("--set", o->set, "section.key=value, for every arm (repeatable)")->expected(1)->take_all();
+  c->add_option("--set", o->set, "section.key=value, for every arm; compare.key=value for [compare] (repeatable)")
+      ->expected(1)
+      ->take_all();
   c->add_option("--out", o->out, "folder of the experiment (default: out/NAME)");
   c->add_option("--control", o->controls, "untrained or rotated: also evaluate each arm so (repeatable)")
       ->expected(1)

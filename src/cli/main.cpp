@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
            &crate::cli::add_explain,  &crate::cli::add_verify,     &crate::cli::add_steer,
            &crate::cli::add_edit,     &crate::cli::add_measure,    &crate::cli::add_attention,
            &crate::cli::add_segment,  &crate::cli::add_pca,        &crate::cli::add_mdl,
+           &crate::cli::add_scale,
        }) {
     add(app);
   }

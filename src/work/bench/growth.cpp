@@ -82,35 +82,6 @@ void measure(GrowthPoint& point, const DeviceOptions& device, int repeats) {
 
 }  // namespace
 
-PowerLaw fit_power_law(const std::vector<std::pair<double, double>>& points) {
-  require(points.size() >= fewest_sizes, "[growth] a power law is fitted to three sizes or more, came {}",
-          points.size());
-  const auto n = static_cast<double>(points.size());
-  double mean_x = 0, mean_y = 0, spread = 0, product = 0, residuals = 0;
-  for (const auto& [x, y] : points) {
-    require(x > 0 && y > 0 && std::isfinite(x * y), "[growth] sizes and costs are above 0, came {} and {}", x, y);
-    mean_x += std::log(x) / n;
-    mean_y += std::log(y) / n;
-  }
-  for (const auto& [x, y] : points) {
-    spread += (std::log(x) - mean_x) * (std::log(x) - mean_x);
-    product += (std::log(x) - mean_x) * (std::log(y) - mean_y);
-  }
-  require(spread > 0, "[growth] the sizes of a power law differ, all came as {}", points.front().first);
-  PowerLaw law;
-  law.exponent = product / spread;
-  law.factor = std::exp(mean_y - law.exponent * mean_x);
-  for (const auto& [x, y] : points) {
-    const double off = std::log(y) - std::log(law.factor) - law.exponent * std::log(x);
-    residuals += off * off;
-  }
-  law.error = std::sqrt(residuals / (n - 2) / spread);
-  const auto& [x0, y0] = points[points.size() - 2];
-  const auto& [x1, y1] = points.back();
-  law.last_exponent = std::log(y1 / y0) / std::log(x1 / x0);
-  return law;
-}
-
 const char* name_of(GrowingSize size) { return names[static_cast<std::size_t>(size)]; }
 
 GrowingSize growing_size(std::string_view name) {

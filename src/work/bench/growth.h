@@ -1,8 +1,5 @@
 // growth: how the cost of a model grows with one of its sizes. Each size is measured on its own, and a power law
-// cost = c x^e is fitted: least squares of log cost against log x, so that every doubling weighs the same.
-//
-//   e = sum (X - mean X)(Y - mean Y) / S,  S = sum (X - mean X)^2,  X = log x, Y = log cost
-//   standard error of e: sqrt(sum of squared residuals / (n - 2) / S)
+// is fitted (base/power_law.h).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,18 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/power_law.h"
 #include "work/bench/bench.h"
 
 namespace crate {
-
-struct PowerLaw {
-  double factor = 0, exponent = 0;
-  double error = 0;          // standard error of the exponent
-  double last_exponent = 0;  // between the two largest sizes: where a law with several terms is heading
-};
-
-/// Points (x, cost), x rising. Throws Error for fewer than three, or for a number that is not above 0.
-PowerLaw fit_power_law(const std::vector<std::pair<double, double>>& points);
 
 /// What grows; everything else stays.
 ///   tokens  the context, in one sequence; of images the patches, so the side of the image

@@ -11,35 +11,6 @@
 namespace crate {
 namespace {
 
-using Points = std::vector<std::pair<double, double>>;
-
-TEST(Growth, FindsTheExponentsOfKnownLaws) {
-  for (const double exponent : {-0.5, 0.0, 1.0, 1.5, 2.0}) {
-    Points points;
-    for (const double x : {256.0, 512.0, 1024.0, 3000.0}) points.emplace_back(x, 0.03 * std::pow(x, exponent));
-    const PowerLaw law = fit_power_law(points);
-    EXPECT_NEAR(law.exponent, exponent, 1e-12);
-    EXPECT_NEAR(law.factor, 0.03, 1e-12);
-    EXPECT_NEAR(law.error, 0, 1e-12);
-    EXPECT_NEAR(law.last_exponent, exponent, 1e-12);
-  }
-}
-
-TEST(Growth, TheErrorIsThatOfAStraightLine) {
-  // X = 0, 1, 2 and Y = 0, 1, 3: slope 1.5, intercept -1/6, residuals 1/6, -1/3, 1/6, S = 2, sqrt(1/6 / 1 / 2).
-  const double e = std::exp(1);
-  const PowerLaw law = fit_power_law({{1, 1}, {e, e}, {e * e, e * e * e}});
-  EXPECT_NEAR(law.exponent, 1.5, 1e-12);
-  EXPECT_NEAR(law.error, std::sqrt(1.0 / 12), 1e-12);
-  EXPECT_NEAR(law.last_exponent, 2, 1e-12);
-}
-
-TEST(Growth, RefusesWhatHasNoLaw) {
-  EXPECT_THROW(fit_power_law({{1, 1}, {2, 2}}), Error);
-  EXPECT_THROW(fit_power_law({{1, 1}, {2, 2}, {3, 0}}), Error);
-  EXPECT_THROW(fit_power_law({{2, 1}, {2, 2}, {2, 3}}), Error);
-}
-
 TEST(Growth, OneSizeGrowsAndTheRestStays) {
   const ModelConfig one = preset("crate-one-tiny");
   const ModelConfig wide = grown(one, GrowingSize::width, 256);

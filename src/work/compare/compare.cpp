@@ -142,6 +142,7 @@ class Comparer {
 
  private:
   bool timed() const { return experiment_.match == Match::time; }
+  bool full_tries() const { return experiment_.rate_steps == 0; }
   bool stopping() const { return options_.stop && options_.stop->load(); }
 
   void prepare_folder() {
@@ -176,7 +177,8 @@ class Comparer {
   double all_work() {
     double all = 0;
     for (const ArmResult& arm : result_.arms) {
-      const double tries = static_cast<double>(experiment_.rates.size()) * static_cast<double>(experiment_.rate_steps);
+      const int64_t try_steps = full_tries() ? arm.recipe.train.steps : experiment_.rate_steps;
+      const double tries = static_cast<double>(experiment_.rates.size()) * static_cast<double>(try_steps);
       const double runs = static_cast<double>(experiment_.seeds.size()) * static_cast<double>(arm.recipe.train.steps);
       all += arm.budget.flops * (tries + runs + (timed() ? probe_steps : 0));
     }
@@ -250,10 +252,12 @@ class Comparer {
     for (const double lr : experiment_.rates) {
       Recipe recipe = seed_recipe(arm, experiment_.seeds.front());
       recipe.optimizer.lr = lr;
-      // The run in small: its warm-up takes the same share.
-      recipe.schedule.warmup =
-          arm.recipe.schedule.warmup * experiment_.rate_steps / std::max<int64_t>(1, arm.recipe.train.steps);
-      recipe.train.steps = experiment_.rate_steps;
+      if (experiment_.rate_steps > 0) {
+        // The run in small: its warm-up takes the same share.
+        recipe.schedule.warmup =
+            arm.recipe.schedule.warmup * experiment_.rate_steps / std::max<int64_t>(1, arm.recipe.train.steps);
+        recipe.train.steps = experiment_.rate_steps;
+      }
       arm.tries.push_back({lr, train_one(arm, recipe, "lr", lr).loss});
     }
     if (arm.tries.empty()) return;
@@ -262,6 +266,15 @@ class Comparer {
     require(std::isfinite(best->loss), "[compare] arm {} diverged at every learning rate of compare.lr: add lower ones",
             arm.name);
     arm.recipe.optimizer.lr = best->lr;
+    if (full_tries() && !timed()) adopt_try(arm);
+  }
+
+  // A try of full length is the first seed's run: the same recipe, the same numbers.
+  void adopt_try(const ArmResult& arm) const {
+    const std::string run = folder_of(arm, fmt::format("seed-{}", experiment_.seeds.front()));
+    if (!fs::exists(run + "/result.json"))
+      fs::copy(folder_of(arm, fmt::format("lr-{}", arm.recipe.optimizer.lr)), run,
+               fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   }
 
   // Tokens a second of a short run decide how many steps fit into the reference's time.

@@ -55,6 +55,22 @@ TEST_F(Comparing, TrainsEveryArmWithEverySeedAtOneBudget) {
   EXPECT_NE(read_text_file(folder.at("out/curves.svg")).find("<polyline"), std::string::npos);
 }
 
+TEST_F(Comparing, ATryOfFullLengthIsTheFirstSeedsRun) {
+  int runs = 0;
+  CompareOptions o = options();
+  o.step = [&](const CompareProgress&, const StepReport& r) { runs += r.step == r.steps ? 1 : 0; };
+  const std::string file = experiment("none", "lr = [1e-3, 1e-2]");
+  const Comparison c = compare(load_experiment(file, {"compare.lr_steps=0", "compare.seeds=[3, 4]"}), o);
+  EXPECT_EQ(runs, 6);  // two arms of two tries and one more seed
+  for (const ArmResult& arm : c.arms) {
+    EXPECT_EQ(arm.runs[0].seed, 3u);
+    EXPECT_EQ(arm.runs[0].loss, std::min(arm.tries[0].loss, arm.tries[1].loss));
+    EXPECT_EQ(arm.runs[0].curve.size(), 3u);
+  }
+  EXPECT_THROW(load_experiment(file, {"compare.lr_steps=half"}), Error);
+  EXPECT_THROW(load_experiment(file, {"compare.rates=[1]"}), Error);
+}
+
 TEST_F(Comparing, ContinuesWhereItStopped) {
   const Experiment e = load_experiment(experiment("none"));
   const Comparison whole = compare(e, options());

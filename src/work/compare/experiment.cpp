@@ -19,6 +19,8 @@ constexpr std::string_view shared[] = {"data.",      "schedule.",         "train
                                        "train.seed", "train.eval_tokens", "train.eval_every", "model.context",
                                        "model.vocab"};
 
+constexpr std::string_view compare_section = "compare.";  // of an override
+
 constexpr Match matches[] = {Match::none, Match::parameters, Match::flops, Match::both, Match::time};
 
 Match match_of(const std::string& name, const std::string& path) {
@@ -57,7 +59,7 @@ std::vector<Control> controls_from(const toml::node& node, const std::string& pa
 
 void check(const Experiment& e) {
   require(!e.recipe.empty(), "{}: compare.recipe names no recipe", e.path);
-  require(e.rate_steps > 0, "{}: compare.lr_steps must be a whole number > 0", e.path);
+  require(e.rate_steps >= 0, "{}: compare.lr_steps must be a whole number, 0 for as many as a run", e.path);
   require(std::set(e.seeds.begin(), e.seeds.end()).size() == e.seeds.size(),
           "{}: compare.seeds names a seed twice; one seed is one run", e.path);
   for (const double lr : e.rates) require(lr > 0, "{}: compare.lr must hold rates > 0, came {}", e.path, lr);
@@ -78,13 +80,27 @@ void read_compare(Experiment& e, const toml::table& table) {
     else if (key == "lr")
       e.rates = numbers_of<double>(node, "compare.lr", e.path);
     else if (key == "lr_steps")
-      e.rate_steps = node.value<int64_t>().value_or(0);
+      e.rate_steps = node.value<int64_t>().value_or(-1);
     else if (key == "controls")
       e.controls = controls_from(node, e.path);
     else
       fail("{}: unknown key 'compare.{}'; did you mean 'compare.{}'?", e.path, key, nearest(key, known));
   }
   check(e);
+}
+
+// "compare.seeds=[1]", the value as TOML or, failing that, as plain text.
+void override_compare(Experiment& e, const std::string& setting) {
+  const std::size_t equals = setting.find('=');
+  require(equals != std::string::npos, "[compare] --set expects compare.key=value, came '{}'", setting);
+  const std::string key = setting.substr(compare_section.size(), equals - compare_section.size());
+  toml::table table;
+  try {
+    table = toml::parse(key + " = " + setting.substr(equals + 1));
+  } catch (const toml::parse_error&) {
+    table.insert(key, setting.substr(equals + 1));
+  }
+  read_compare(e, table);
 }
 
 // [arm.white] model.family = "crate-lm" -> "model.family=crate-lm".
@@ -170,12 +186,18 @@ Experiment load_experiment(const std::string& path, const std::vector<std::strin
             "{}: unknown section '{}'; expected [compare], [arm.NAME] and, for crate mdl, [mdl]", path,
             std::string_view(name.str()));
   }
+  const auto of_experiment = [](const std::string& setting) { return setting.starts_with(compare_section); };
+  std::vector<std::string> for_arms;
+  std::remove_copy_if(overrides.begin(), overrides.end(), std::back_inserter(for_arms), of_experiment);
+  for (const std::string& setting : overrides) {
+    if (of_experiment(setting)) override_compare(e, setting);
+  }
   e.recipe = beside(e.recipe, path);
   for (const auto& [name, node] : *arms) {
     check_name(std::string(name.str()), path);
     require(node.is_table(), "{}: arm.{} must be a section", path, std::string_view(name.str()));
     Arm arm{std::string(name.str()), settings_of(*node.as_table(), std::string(name.str()), path), {}};
-    arm.set.insert(arm.set.end(), overrides.begin(), overrides.end());
+    arm.set.insert(arm.set.end(), for_arms.begin(), for_arms.end());
     arm.recipe = load_recipe(e.recipe, arm.set);
     e.arms.push_back(std::move(arm));
   }

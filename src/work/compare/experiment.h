@@ -7,7 +7,7 @@
 //   match = "parameters"            # none, parameters, flops, both or time
 //   seeds = [1, 2, 3]
 //   lr = [1e-3, 2e-3, 4e-3]         # optional: learning rates every arm tries once, with the first seed
-//   lr_steps = 200                  # steps of such a try
+//   lr_steps = 200                  # steps of such a try; 0: as many as a run, and the best is the first seed's run
 //   controls = ["untrained"]        # optional: untrained, rotated (controls.h)
 //
 //   [arm.white]
@@ -43,14 +43,15 @@ struct Experiment {
   Match match = Match::none;
   std::vector<uint64_t> seeds = {1, 2, 3};
   std::vector<double> rates;  // empty: each arm's own optimizer.lr
-  int64_t rate_steps = 200;
+  int64_t rate_steps = 200;   // 0 in the file: those of a run
   std::vector<Control> controls;
   std::vector<Arm> arms;  // by name
 
   const Arm& reference_arm() const;
 };
 
-/// `overrides` ("section.key=value") reach every arm. Throws Error naming file and key.
+/// `overrides` ("section.key=value") reach every arm, or with section `compare` the experiment itself. Throws Error
+/// naming file and key.
 Experiment load_experiment(const std::string& path, const std::vector<std::string>& overrides = {});
 
 }  // namespace crate

@@ -57,6 +57,11 @@ json json_of(const std::vector<RunResult>& runs) {
   return out;
 }
 
+double training_flops(const Recipe& r, const Budget& budget) {
+  const int64_t units = r.train.steps * r.train.batch * (is_image(r.model.family) ? 1 : r.model.context);
+  return budget.flops * static_cast<double>(units);
+}
+
 json json_of(const ArmResult& arm) {
   json tries = json::array(), controls = json::object();
   for (const RateTry& t : arm.tries) tries.push_back({{"lr", t.lr}, {"loss", finite(t.loss)}});
@@ -65,6 +70,7 @@ json json_of(const ArmResult& arm) {
           {"config", json::parse(to_json(arm.recipe.model))},
           {"parameters", arm.budget.parameters},
           {"training_flops_per_token", arm.budget.flops},
+          {"training_flops", training_flops(arm.recipe, arm.budget)},
           {"mismatch", arm.mismatch},
           {"lr", arm.recipe.optimizer.lr},
           {"steps", arm.recipe.train.steps},
