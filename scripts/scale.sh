@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the loss of crate-one and of its twin falls with size: recipes/compare-wiki.toml at five sizes, about four bytes of text a
+# How the loss of crate-one and of its twins falls with size: recipes/compare-wiki.toml at five sizes, about four bytes of text a
 # parameter each, then `crate scale` over all of them. Folders that are done are not run again.
 #   scripts/scale.sh [SIZE...]      SIZE: 48 64 96 128 192, widths; all by default
 # Environment: CRATE (the command), OUT (folder of the experiments), SET (more --set options for all).

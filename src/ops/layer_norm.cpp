@@ -1,5 +1,7 @@
 #include "ops/layer_norm.h"
 
+#include <type_traits>
+
 #include "base/parallel.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
@@ -72,16 +74,14 @@ CRATE_CLONES void back_row(const BackRow& r, float* d_scale, float* d_shift) {
   const float gh_mean =
       r.frozen ? 0.0F : vec::sum(d, [=](int64_t j) { return scale[j] * d_y[j] * ((x[j] - mean) * factor); }) * inv_d;
   float* d_x = r.d_x;
-  const auto gradient = [=](int64_t j) {
-    return (scale[j] * d_y[j] - g_mean - (x[j] - mean) * factor * gh_mean) * inv;
+  const auto write = [=](auto add) {
+#pragma omp simd
+    for (int64_t j = 0; j < d; ++j) {
+      const float g = (scale[j] * d_y[j] - g_mean - (x[j] - mean) * factor * gh_mean) * inv;
+      d_x[j] = add ? d_x[j] + g : g;
+    }
   };
-  if (r.add) {
-#pragma omp simd
-    for (int64_t j = 0; j < d; ++j) d_x[j] += gradient(j);
-  } else {
-#pragma omp simd
-    for (int64_t j = 0; j < d; ++j) d_x[j] = gradient(j);
-  }
+  r.add ? write(std::true_type{}) : write(std::false_type{});
 }
 
 void forward_ref(Device&, const LayerNormCall& c) {
