@@ -78,13 +78,17 @@ std::vector<ScalingCurve> scaling_of(const std::vector<std::string>& folders) {
   std::vector<ScalingCurve> curves;
   std::string reference;
   for (const std::string& folder : folders) {
-    const json file = results_in(folder);
-    const auto named = file["reference"].get<std::string>();
-    require(reference.empty() || named == reference, "[scale] {} compares with {}, those before with {}", folder, named,
-            reference);
-    reference = named;
-    for (const json& arm : file["arms"])
-      curve_for(curves, arm.value("name", "?")).points.push_back(point_of(arm, folder));
+    try {
+      const json file = results_in(folder);
+      const auto named = file["reference"].get<std::string>();
+      require(reference.empty() || named == reference, "[scale] {} compares with {}, those before with {}", folder,
+              named, reference);
+      reference = named;
+      for (const json& arm : file["arms"])
+        curve_for(curves, arm.value("name", "?")).points.push_back(point_of(arm, folder));
+    } catch (const json::exception& error) {
+      fail("[scale] {}/results.json is not what crate compare writes: {}", folder, error.what());
+    }
   }
   std::erase_if(curves, [&](const ScalingCurve& c) { return c.points.size() < folders.size(); });
   require(!curves.empty(), "[scale] no arm is in all of these experiments");

@@ -77,6 +77,7 @@ TEST_F(Scaling, SaysWhichFolderCannotBeUsed) {
               scaling_of({a, b, size(2e5, {{"reference", "white"}})});
             }).find("white"),
             std::string::npos);
+  EXPECT_NE(message_of([&] { scaling_of({a, b, size(2e5, {{"arms", 3}})}); }).find("200000"), std::string::npos);
   json lost = {{"arms", {arm("twin", 2e5, 3.0)}}};
   lost["arms"][0]["diverged"] = 1;
   EXPECT_NE(message_of([&] { scaling_of({a, b, size(2e5, lost)}); }).find("diverged"), std::string::npos);
