@@ -18,13 +18,6 @@ struct Options : Common {
   std::string out;
 };
 
-// At a fixed shape of the experiments FLOPs go with parameters as they did: what `at` parameters would cost.
-double flops_at(const ScalingCurve& curve, double parameters) {
-  std::vector<std::pair<double, double>> points;
-  for (const ScalingPoint& p : curve.points) points.emplace_back(p.parameters, p.flops);
-  return fit_power_law(points).at(parameters);
-}
-
 void print_points(const std::vector<ScalingCurve>& curves) {
   fmt::print("{:<14} {:>12} {:>14} {:>6} {:>12}   {}\n", "arm", "parameters", "training FLOPs", "seeds", "nats",
              "less the reference (95 %)");

@@ -272,9 +272,12 @@ class Comparer {
   // A try of full length is the first seed's run: the same recipe, the same numbers.
   void adopt_try(const ArmResult& arm) const {
     const std::string run = folder_of(arm, fmt::format("seed-{}", experiment_.seeds.front()));
-    if (!fs::exists(run + "/result.json"))
-      fs::copy(folder_of(arm, fmt::format("lr-{}", arm.recipe.optimizer.lr)), run,
-               fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+    if (fs::exists(run + "/result.json")) return;
+    const std::string part = run + ".part";  // a copy that was cut short is no run
+    fs::remove_all(part);
+    fs::copy(folder_of(arm, fmt::format("lr-{}", arm.recipe.optimizer.lr)), part, fs::copy_options::recursive);
+    fs::remove_all(run);
+    fs::rename(part, run);
   }
 
   // Tokens a second of a short run decide how many steps fit into the reference's time.

@@ -2,7 +2,8 @@
 //
 // 1. Each arm is sized to the reference's parameters, FLOPs or both (size.h).
 // 2. Each arm tries the same learning rates for the same number of steps with the first seed, the schedule shrunk to
-//    them; the lowest validation loss wins. What an arm spends on this is the same for all.
+//    them; the lowest validation loss wins. What an arm spends on this is the same for all. With lr_steps = 0 tries are
+//    as long as runs, and the best is the first seed's run.
 // 3. With match = time the steps of an arm are those that take as long as the reference's, by the speed of a short run.
 // 4. Every seed trains every arm: same text, same order of batches, same schedule.
 // 5. Where asked for, each arm is evaluated untrained and with its blocks rotated (controls.h), seed by seed.

@@ -96,10 +96,21 @@ std::vector<ScalingCurve> scaling_of(const std::vector<std::string>& folders) {
     curve.reference = curve.arm == reference;
     std::sort(curve.points.begin(), curve.points.end(),
               [](const ScalingPoint& a, const ScalingPoint& b) { return a.parameters < b.parameters; });
+    for (std::size_t i = 1; i < curve.points.size(); ++i) {
+      const ScalingPoint &a = curve.points[i - 1], &b = curve.points[i];
+      require(a.parameters < b.parameters, "[scale] {} and {} are of one size, {} parameters of {}", a.experiment,
+              b.experiment, b.parameters, curve.arm);
+    }
     curve.by_parameters = law_of(curve, &ScalingPoint::parameters);
     curve.by_flops = law_of(curve, &ScalingPoint::flops);
   }
   return curves;
+}
+
+double flops_at(const ScalingCurve& curve, double parameters) {
+  std::vector<std::pair<double, double>> points;
+  for (const ScalingPoint& p : curve.points) points.emplace_back(p.parameters, p.flops);
+  return fit_power_law(points).at(parameters);
 }
 
 std::string figure_of(const std::vector<ScalingCurve>& curves) {

@@ -42,6 +42,9 @@ struct ScalingCurve {
 /// diverged.
 std::vector<ScalingCurve> scaling_of(const std::vector<std::string>& folders);
 
+/// FLOPs of a training of so many parameters, if they go on growing with them as they did.
+double flops_at(const ScalingCurve& curve, double parameters);
+
 /// Loss over parameters, and over FLOPs, both axes logarithmic.
 std::string figure_of(const std::vector<ScalingCurve>& curves);
 

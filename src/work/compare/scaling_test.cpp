@@ -54,6 +54,7 @@ TEST_F(Scaling, FindsTheLawsOfEachArm) {
   EXPECT_TRUE(std::isinf(w.points[0].half_width));
   EXPECT_NEAR(t.by_parameters.plain.exponent, -0.14, 1e-9);
   EXPECT_NEAR(t.by_flops.plain.exponent, -0.07, 1e-9);
+  EXPECT_NEAR(flops_at(t, 1e8), 24e16, 1e9);
   ASSERT_TRUE(w.by_parameters.floored.has_value());
   EXPECT_NEAR(w.by_parameters.floored->at(124e6), white(124e6), 2e-3);
   const std::string figure = figure_of(curves);
@@ -78,6 +79,7 @@ TEST_F(Scaling, SaysWhichFolderCannotBeUsed) {
             }).find("white"),
             std::string::npos);
   EXPECT_NE(message_of([&] { scaling_of({a, b, size(2e5, {{"arms", 3}})}); }).find("200000"), std::string::npos);
+  EXPECT_NE(message_of([&] { scaling_of({a, b, a}); }).find("of one size"), std::string::npos);
   json lost = {{"arms", {arm("twin", 2e5, 3.0)}}};
   lost["arms"][0]["diverged"] = 1;
   EXPECT_NE(message_of([&] { scaling_of({a, b, size(2e5, lost)}); }).find("diverged"), std::string::npos);
