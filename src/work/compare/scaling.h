@@ -38,8 +38,8 @@ struct ScalingCurve {
 };
 
 /// The arms that all experiments have, each with its laws. `folders` hold results.json of `crate compare`, three or
-/// more. Throws Error naming the folder that is damaged, or was stopped, or has another reference or a run that
-/// diverged.
+/// more, no two of one size. Throws Error naming the folder that is damaged, or was stopped, or has another reference
+/// or a run that diverged.
 std::vector<ScalingCurve> scaling_of(const std::vector<std::string>& folders);
 
 /// FLOPs of a training of so many parameters, if they go on growing with them as they did.
