@@ -10,8 +10,8 @@ train() { # FAMILY OPTIONS...
   echo
 }
 train crate-lm
-# As many parameters as the twin: subspaces of 1.5 d numbers, 4.25 d atoms.
-train crate-one --set model.heads=6 --set model.head_width=32 --set model.atoms=544 --set model.shift=false
+# As many parameters as the twin.
+train crate-one --set model.atoms=608 --set model.shift=false
 train gpt2
 echo "On the last tenth of the text, which none has seen (non-zero codes: of the dictionary; for gpt2, of its hidden units):"
 "$crate" eval out/demo-crate-lm out/demo-crate-one out/demo-gpt2 --data data/tinyshakespeare.txt --tail 0.1

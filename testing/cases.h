@@ -12,6 +12,7 @@ std::vector<OpCase> mssa_cases();
 std::vector<OpCase> layer_norm_cases();
 std::vector<OpCase> embedding_cases();
 std::vector<OpCase> scale_add_cases();
+std::vector<OpCase> trace_cases();
 std::vector<OpCase> ista_cases();
 std::vector<OpCase> ista_wide_cases();
 std::vector<OpCase> mlp_cases();

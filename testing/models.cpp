@@ -89,6 +89,17 @@ ModelConfig one_head(Family family) {
 }
 
 // crate-one, with thresholds that let atoms of a model that was never trained through.
+ModelConfig one_text() {
+  ModelConfig c = plain(Family::crate_lm);
+  choose_crate_one(c);
+  c.dim = 12;
+  c.heads = 3;
+  c.tied_head = false;
+  c.lambda = {0.2};
+  c.atoms = 29;
+  return c;
+}
+
 ModelConfig one_vision() {
   ModelConfig c = plain_image(Family::crate_alpha);
   choose_crate_one_vision(c);
@@ -119,6 +130,7 @@ std::vector<ModelCase> small_models() {
     cases.push_back({name + "_plain", plain(family)});
     cases.push_back({name + "_options", with_options(family)});
   }
+  cases.push_back({"crate_one_options", one_text()});
   return cases;
 }
 

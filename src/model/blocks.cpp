@@ -9,6 +9,7 @@
 #include "ops/mlp.h"
 #include "ops/mssa.h"
 #include "ops/scale_add.h"
+#include "ops/trace.h"
 
 namespace crate {
 
@@ -38,8 +39,11 @@ Tensor Blocks::heads(Run& run, const std::string& at, const Tensor& coords, Toke
                  .shift = optional(run, at + "shift"),
                  .temperature = temperature,
                  .direction = optional(run, at + "direction"),
+                 .metric_q = optional(run, at + "metric_q"),
+                 .metric_k = optional(run, at + "metric_k"),
                  .rotary = config_.rotary,
                  .rotary_base = config_.rotary_base,
+                 .relay = config_.relay,
                  .exclusive = config_.exclusive,
                  .cache = cache,
                  .operand = config_.attention_output(),
@@ -62,10 +66,12 @@ Tensor Blocks::attention_half(Run& run, int64_t i, const Tensor& z, TokenCache* 
   const Site site{at};
   const Tensor x = norm(run, name(i) + join.norm, z, config_.norm_eps, true);
   run.see({name(i) + join.norm + "."}, "out", x);
-  const Tensor coords = linear(run, x,
-                               {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))),
-                                .bias = optional(run, at + "qkv_bias"),
-                                .operand = true});
+  const Tensor share = optional(run, at + "trace");
+  Tensor coords = linear(run, x,
+                         {.weight = run.param(store_.at(at + (white ? "u" : "qkv"))),
+                          .bias = optional(run, at + "qkv_bias"),
+                          .operand = !share});
+  if (share) coords = trace(run, coords, {.share = share, .cache = cache, .operand = true});
   run.see(site, "coords", coords);
   const Tensor sums = heads(run, at, coords, cache);
   run.see(site, "heads", sums);
@@ -90,7 +96,7 @@ Tensor Blocks::transform(Run& run, int64_t i, const Tensor& v, const Tensor& res
                 .b_in = optional(run, at + "mlp.b_in"),
                 .w_out = run.param(store_.at(at + "mlp.w_out")),
                 .b_out = optional(run, at + "mlp.b_out"),
-                .act = config_.family == Family::gpt_relu ? Activation::relu : Activation::gelu,
+                .act = config_.relu_units() ? Activation::relu : Activation::gelu,
                 .residual = residual,
                 .site = {at + "mlp."}});
   }

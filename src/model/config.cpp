@@ -39,10 +39,13 @@ template <class Config, class Visit> void for_each_shared_field(Config& c, Visit
   visit("ista_residual", c.ista_residual);
   visit("untied_dictionary", c.untied_dictionary);
   visit("qk_norm", c.qk_norm);
+  visit("metric", c.metric);
+  visit("relay", c.relay);
   visit("exclusive", c.exclusive);
   visit("bias", c.bias);
   visit("qkv_bias", c.qkv_bias);
   visit("layer_scale", c.layer_scale);
+  visit("sparse_start", c.sparse_start);
 }
 
 template <class Config, class Visit> void for_each_text_field(Config& c, Visit&& visit) {
@@ -52,9 +55,9 @@ template <class Config, class Visit> void for_each_text_field(Config& c, Visit&&
   visit("rotary_base", c.rotary_base);
   visit("shift", c.shift);
   visit("direction", c.direction);
+  visit("trace", c.trace);
   visit("learned_positions", c.learned_positions);
   visit("tied_head", c.tied_head);
-  visit("sparse_start", c.sparse_start);
 }
 
 template <class Image, class Visit> void for_each_image_field(Image& c, Visit&& visit) {
@@ -298,7 +301,7 @@ ModelConfig classifier_of(const ModelConfig& autoencoder, int64_t classes) {
 
 void choose_crate_one(ModelConfig& c) {
   c.family = Family::crate_lm;
-  c.rotary = c.direction = true;
+  c.rotary = c.metric = c.relay = c.trace = true;
   c.learned_positions = false;
   choose_one_step(c);
 }
@@ -342,11 +345,11 @@ void ModelConfig::validate() const {
           "[config] untied_dictionary belongs to crate-lm and crate-alpha, not {}", name_of(family));
   require(!layer_scale || !is_white_box(family), "[config] layer_scale belongs to gpt2, gpt-relu and vit, not {}",
           name_of(family));
-  require(!sparse_start || (family == Family::gpt_relu && bias),
-          "[config] sparse_start belongs to gpt-relu with biases, not {}", name_of(family));
+  require(!sparse_start || ((family == Family::gpt_relu || family == Family::vit) && bias),
+          "[config] sparse_start belongs to gpt-relu and vit with biases, not {}", name_of(family));
   if (!is_image(family)) return;
-  require(!rotary && !shift && !direction, "[config] rotary, shift and direction belong to models of text, not {}",
-          name_of(family));
+  require(!rotary && !shift && !direction && !trace,
+          "[config] rotary, shift, direction and trace belong to models of text, not {}", name_of(family));
   check_image(image, is_autoencoder(family));
   require(!image.patch_norm || family == Family::crate, "[config] image.patch_norm belongs to crate, not {}",
           name_of(family));

@@ -85,13 +85,17 @@ struct ModelConfig {
   double rotary_base = 10000;
   bool shift = false;      // mix the previous token into the key copy
   bool direction = false;  // a learned complex factor a pair of channels on the key copy
+  bool metric = false;     // a learned bilinear form a head between the coordinates of two tokens
+  bool relay = false;      // a head weighs by its subspace and moves the coordinates in the next
+  bool trace = false;      // coordinates carry a learned share of the token before's
   bool exclusive = false;  // remove each head output's part along its own projection
 
   bool learned_positions = true;  // the position table
   bool bias = true;               // twins: biases of norms and products; crate: of norms and the attention output
   bool qkv_bias = true;           // twins: with bias, also at query, key and value
   bool layer_scale = false;       // twins: gamma on both halves
-  bool sparse_start = false;  // gpt-relu: hidden units begin as crate-one's atoms do (init.cpp), with eta and lambda
+  bool sparse_start = false;  // gpt-relu, vit: hidden units are ReLUs that begin as crate-one's atoms do (init.cpp),
+                              // with eta and lambda
   bool tied_head = true;      // the head reads with the token embedding
 
   ImageConfig image;  // of image families only
@@ -102,6 +106,8 @@ struct ModelConfig {
   bool attention_bias() const { return bias && family != Family::crate_alpha; }
   /// Their image code leaves the product after attention out when there is one head as wide as the stream.
   bool attention_output() const;
+  /// The twins' hidden units are ReLUs, not GELUs.
+  bool relu_units() const { return family == Family::gpt_relu || (family == Family::vit && sparse_start); }
   int64_t n_atoms() const;  // d for square dictionaries, else atoms or 4 d
   int steps() const;
   bool final_norm() const { return family != Family::crate_gpt; }

@@ -73,7 +73,7 @@ TEST(Config, NamesFileAndKeyOfWhatItRefuses) {
       {R"({"family": "crate-mae", "image": {"decoder_dim": 64}})", "mirrors its encoder"},
       {R"({"family": "vit", "dim": 150, "heads": 3, "image": {"positions": "sincos"}})", "multiple of 4"},
       {R"({"family": "crate-lm", "layer_scale": true})", "belongs to gpt2, gpt-relu and vit"},
-      {R"({"family": "gpt2", "sparse_start": true})", "belongs to gpt-relu"}};
+      {R"({"family": "gpt2", "sparse_start": true})", "belongs to gpt-relu and vit"}};
   for (const auto& [json, expected] : cases)
     EXPECT_NE(refusal_of(json).find(expected), std::string::npos) << json << " gave: " << refusal_of(json);
 }
@@ -153,18 +153,18 @@ TEST(Presets, CrateOneIsCrateLmWithItsOptions) {
   const ModelConfig one = preset("crate-one-tiny");
   ModelConfig c;
   c.dim = 128;
-  c.heads = 6;
-  c.head_width = 32;
-  c.atoms = 544;
+  c.heads = 4;
+  c.atoms = 608;
   c.context = 128;
   set_field(c, "family", "crate-one");
   EXPECT_EQ(to_json(c), to_json(one));
   EXPECT_EQ(one.family, Family::crate_lm);
-  EXPECT_TRUE(one.direction && one.exclusive && one.ista_residual && one.untied_dictionary && !one.shift);
+  EXPECT_TRUE(one.metric && one.relay && one.trace && one.exclusive && one.ista_residual && one.untied_dictionary);
+  EXPECT_FALSE(one.shift || one.direction);
   EXPECT_EQ(one.lambda_of(3), 2.0);
   EXPECT_EQ(called(one), "crate-one");
   EXPECT_EQ(called(preset("crate-lm-tiny")), "crate-lm");
-  const int64_t d = 128, layer = 3 * d * d + 2 * 544 * d + 5 * d + 6 + 192 + 544;
+  const int64_t d = 128, layer = 2 * d * d + 2 * d * 32 + 2 * 608 * d + 6 * d + 4 + 608;
   EXPECT_EQ(count_parameters(one).all, 4 * layer + 257 * d + 2 * d);
 }
 
@@ -172,7 +172,7 @@ TEST(Presets, CrateOneForImagesIsCrateAlphaWithItsOptions) {
   const ModelConfig one = preset("crate-one-vision-cifar"), vit = preset("vit-cifar");
   EXPECT_EQ(one.family, Family::crate_alpha);
   EXPECT_TRUE(one.qk_norm && one.exclusive && one.ista_residual && one.untied_dictionary && one.lambda_per_atom);
-  EXPECT_FALSE(one.rotary || one.direction);
+  EXPECT_FALSE(one.rotary || one.trace);
   EXPECT_EQ(one.steps(), 1);
   EXPECT_EQ(called(one), "crate-one-vision");
   EXPECT_EQ(called(preset("crate-alpha-cifar")), "crate-alpha");

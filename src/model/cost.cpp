@@ -16,6 +16,7 @@
 #include "ops/pick_tokens.h"
 #include "ops/pool_tokens.h"
 #include "ops/scale_add.h"
+#include "ops/trace.h"
 
 namespace crate {
 namespace {
@@ -67,7 +68,10 @@ class Walk {
     const int64_t width = c.attention_width();
     norm(s.tokens(), c.dim);
     product(s.tokens(), c.dim, is_white_box(c.family) ? width : 3 * width);
-    add(attention_cost(s.rows, s.n_q, s.n_k, width, s.causal), 2, 2);
+    if (is_white_box(c.family) && c.trace) add(trace_cost(s.tokens(), width), 2, 1.5);
+    Cost attention = attention_cost(s.rows, s.n_q, s.n_k, width, s.causal);
+    if (is_white_box(c.family) && c.metric) attention += metrics_cost(s.rows, s.n_q, s.n_k, width, c.head_dim());
+    add(attention, 2, 2);
     if (c.attention_output()) product(s.tokens(), width, c.dim);
     join(c, s, true, mirrored || !c.attention_output());
   }

@@ -30,7 +30,10 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
   refuse(white && c.ista_residual != alpha, alpha ? "ista_residual = false" : "ista_residual");
   refuse(white && c.untied_dictionary != alpha, alpha ? "untied_dictionary = false" : "untied_dictionary");
   refuse(white && c.steps() != (has_square_code(c.family) ? 1 : 2), "ista_steps");
+  refuse(white && c.metric, "metric");
+  refuse(white && c.relay, "relay");
   if (image) {
+    refuse(c.family == Family::vit && c.sparse_start, "sparse_start");
     refuse(!c.image.class_token, "image.class_token = false");
     refuse(!is_autoencoder(c.family) && c.image.positions != Positions::learned, "image.positions other than learned");
     refuse(c.image.patch_norm != (c.family == Family::crate), "image.patch_norm = false");
@@ -41,6 +44,7 @@ std::vector<std::string> beyond_their_code(const ModelConfig& c) {
   refuse(!c.tied_head, "tied_head = false");
   refuse(white && c.shift, "shift");
   refuse(white && c.direction, "direction");
+  refuse(white && c.trace, "trace");
   return options;
 }
 

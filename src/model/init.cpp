@@ -8,6 +8,7 @@
 //   sparse start the twin's hidden units as atoms: w_in as a dictionary, b_in -lambda, w_out eta times a dictionary, so
 //                that w_out relu(w_in v + b_in) is a step of crate-one, D_out' relu(eta (D v - lambda)), in
 //                distribution
+//   metrics      the unit matrix: a head begins by comparing coordinates as they are; traces and directions 0
 //   all          dictionaries uniform in +-sqrt(6/d) (kaiming_uniform with fan-in d), norms 1 and 0, layer scales 1e-5,
 //                biases 0 but where said otherwise
 #include <cmath>
@@ -20,9 +21,10 @@
 namespace crate {
 namespace {
 
-// A constant, normal numbers of a deviation, or numbers uniform between +- a bound.
+// A constant, normal numbers of a deviation, numbers uniform between +- a bound, or unit matrices of a width one above
+// the other.
 struct Fill {
-  enum Kind : uint8_t { constant, normal, uniform } kind;
+  enum Kind : uint8_t { constant, normal, uniform, unit } kind;
   double size;
 };
 
@@ -86,7 +88,8 @@ Fill fill_of(const ModelConfig& c, std::string_view name, const Shape& shape) {
   if (name.ends_with("ista.eta")) return {Fill::constant, c.eta_of(layer_of(name))};
   if (name.ends_with("ista.lambda")) return {Fill::constant, c.lambda_of(layer_of(name))};
   if (ends_with_any(name, {".scale", "temperature"})) return {Fill::constant, 1};
-  if (name.ends_with("mssa.direction")) return {Fill::constant, 0};
+  if (ends_with_any(name, {"mssa.direction", "mssa.trace"})) return {Fill::constant, 0};
+  if (ends_with_any(name, {"mssa.metric_q", "mssa.metric_k"})) return {Fill::unit, static_cast<double>(c.head_dim())};
   if (ends_with_any(name, {"gamma1", "gamma2"})) return {Fill::constant, 1e-5};
   if (ends_with_any(name, {"ista.dict", "ista.dict_out"})) return {Fill::uniform, dictionary_bound(c)};
   if (c.sparse_start && ends_with_any(name, {"mlp.w_in", "mlp.b_in", "mlp.w_out"})) return sparse_fill(c, name);
@@ -99,6 +102,10 @@ Fill fill_of(const ModelConfig& c, std::string_view name, const Shape& shape) {
 
 double number(const Fill& fill, const Rng& rng, uint64_t address, uint64_t i) {
   if (fill.kind == Fill::constant) return fill.size;
+  if (fill.kind == Fill::unit) {
+    const auto width = static_cast<uint64_t>(fill.size);
+    return i / width % width == i % width ? 1 : 0;
+  }
   if (fill.kind == Fill::normal) return fill.size * rng.normal(address, i);
   return fill.size * (2 * rng.uniform(address, i) - 1);
 }

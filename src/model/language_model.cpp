@@ -18,11 +18,18 @@ int64_t cached_width(const ModelConfig& config) {
 
 DecodeState::DecodeState(Device& device, const ModelConfig& config, int64_t batch) : device_(device) {
   const int64_t width = cached_width(config);
-  for (int64_t i = 0; i < config.layers; ++i) caches_.push_back({device.allocate({batch, config.context, width}), 0});
+  const bool traces = is_white_box(config.family) && config.trace;
+  for (int64_t i = 0; i < config.layers; ++i) {
+    caches_.push_back({.rows = device.allocate({batch, config.context, width}), .used = 0});
+    if (traces) caches_.back().newest = device.allocate({batch, width});
+  }
 }
 
 DecodeState::~DecodeState() {
-  for (TokenCache& cache : caches_) device_.pool().release(cache.rows.data);
+  for (TokenCache& cache : caches_) {
+    device_.pool().release(cache.rows.data);
+    if (cache.newest) device_.pool().release(cache.newest.data);
+  }
 }
 
 void DecodeState::clear() {

@@ -52,6 +52,11 @@ void add_attention(List& list, const ModelConfig& c, const std::string& block, c
   if (c.qk_norm) list.vector(at + "temperature", c.heads);
   if (c.shift && white) list.vector(at + "shift", width);
   if (c.direction && white) list.vector(at + "direction", width);
+  if (c.metric && white) {
+    list.matrix(at + "metric_q", width, c.head_dim());
+    list.matrix(at + "metric_k", width, c.head_dim());
+  }
+  if (c.trace && white) list.vector(at + "trace", width);
   if (c.attention_output()) {
     list.matrix(at + "w", c.dim, width);
     if (c.attention_bias()) list.vector(at + "w_bias", c.dim);

@@ -29,6 +29,9 @@ struct Made {
   Tensor held;                 // the source for scores and exclusion, when frozen and complex: it takes no derivative
 };
 
+/// The head whose columns hold this head's values.
+int64_t value_head(const Made& m, int64_t head) { return m.call.relay ? (head + 1) % m.call.heads : head; }
+
 /// A head's columns of n rows of t.
 struct Piece {
   int64_t first_row, n, column;
@@ -64,29 +67,36 @@ template <class T, class F> void write_rows(const Made& m, int64_t sequence, int
   f(HeadOut<T>{m.out.as<T>() + at.first_row * m.d + at.column, m.d}, scratch);
 }
 
-/// Numbers of scratch for copies: queries, keys, values, result.
+/// Numbers of scratch for copies: queries, their own values, keys, values, result.
 std::size_t copies(const Made& m) {
-  return is_narrow(m.call.source) || is_narrow(m.out) ? static_cast<std::size_t>((2 * m.n_q + 2 * m.n_k) * m.p) : 0;
+  return is_narrow(m.call.source) || is_narrow(m.out) ? static_cast<std::size_t>((3 * m.n_q + 2 * m.n_k) * m.p) : 0;
 }
 
 template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int64_t head, T*& scratch) {
   const AttentionCall& call = m.call;
   HeadInputs<T> x;
   x.shape = {m.n_q, m.n_k, m.p, 1.0 / std::sqrt(static_cast<double>(m.p)), call.causal, m.n_k - m.n_q};
-  const int64_t first = sequence * m.key_rows, column = head * m.p;
-  const Tensor& scored = m.held ? m.held : m.keys;
+  const int64_t first = sequence * m.key_rows, first_q = sequence * m.n_q;
+  const int64_t column = head * m.p, v_column = value_head(m, head) * m.p;
+  const Tensor &scored = m.held ? m.held : m.keys, &asked = m.held ? m.held : call.source;
+  // One copy is one tensor to the kernels.
+  const bool narrow = is_narrow(call.source);
+  const bool q_is_k = narrow && call.q_column == call.k_column && m.n_q == m.n_k;
+  const bool v_is_k = narrow && m.v_column == m.k_column && column == v_column;
   x.k = rows_of(m, scored, {first, m.n_k, m.k_column + column}, scratch);
-  const bool one = is_narrow(call.source) && m.v_column == m.k_column;  // one copy is one tensor to the kernels
-  x.v = one ? x.k : rows_of(m, m.keys, {first, m.n_k, m.v_column + column}, scratch);
-  x.q =
-      one ? x.k : rows_of(m, m.held ? m.held : call.source, {sequence * m.n_q, m.n_q, call.q_column + column}, scratch);
+  x.v = v_is_k ? x.k : rows_of(m, m.keys, {first, m.n_k, m.v_column + v_column}, scratch);
+  x.q = q_is_k ? x.k : rows_of(m, asked, {first_q, m.n_q, call.q_column + column}, scratch);
+  x.exclusive = call.exclusive;
+  if (x.exclusive && column == v_column) x.own = x.q;
+  if (x.exclusive && column != v_column) x.own = rows_of(m, asked, {first_q, m.n_q, call.v_column + v_column}, scratch);
   x.norm = static_cast<bool>(call.temperature);
   x.norm_eps = call.norm_eps;
   if (x.norm) x.temperature = call.temperature.as<T>()[head];
   if (call.shift) x.shift = call.shift.as<T>() + head * m.p;
+  if (call.metric_q) x.metric_q = call.metric_q.as<T>() + column * m.p;
+  if (call.metric_k) x.metric_k = call.metric_k.as<T>() + column * m.p;
   if (m.factors) x.direction = m.factors.as<T>() + head * m.p;
   if (m.turns) x.turns = m.turns.as<T>();
-  x.exclusive = call.exclusive;
   return x;
 }
 
@@ -145,6 +155,20 @@ template <class T> void compute(Run& run, const Made& m) {
   if (run.wants(m.call.site, "pattern")) show_pattern<T>(run, m);
 }
 
+/// Adds the gradients of the values, each head's in its own columns of (b, n, d), where the values came from.
+template <class T> void hand_on(const Made& m, const T* d_values, const Tensor& d_source) {
+  const int64_t width = d_source.cols();
+  parallel_for(m.batch * m.n_k, 64, [&](int64_t lo, int64_t hi) {
+    for (int64_t i = lo; i < hi; ++i) {
+      for (int64_t head = 0; head < m.call.heads; ++head) {
+        const T* from = d_values + i * m.d + head * m.p;
+        T* to = d_source.as<T>() + i * width + m.v_column + value_head(m, head) * m.p;
+        for (int64_t c = 0; c < m.p; ++c) to[c] += from[c];
+      }
+    }
+  });
+}
+
 template <class T> void walk_back(Run& run, const Made& m) {
   const AttentionCall& call = m.call;
   const Tensor d_out = run.grad_of(m.out);
@@ -153,29 +177,41 @@ template <class T> void walk_back(Run& run, const Made& m) {
   GradTo d_source = run.grad_to(call.source);
   if (!d_source) d_source = {{unwanted.as<void>(), call.source.shape, run.real()}, false};
   const Scratch d_shift = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
+  const auto metric_bytes = static_cast<std::size_t>(m.batch * m.d * m.p) * sizeof(T);
+  const Scratch d_metric_q = run.scratch(call.metric_q ? metric_bytes : 0);
+  const Scratch d_metric_k = run.scratch(call.metric_k ? metric_bytes : 0);
+  const Scratch d_values = run.scratch(static_cast<std::size_t>(call.relay ? m.batch * m.n_k * m.d : 0) * sizeof(T));
+  if (call.relay) std::fill_n(d_values.as<T>(), m.batch * m.n_k * m.d, T{});
   const Scratch d_direction = run.scratch(static_cast<std::size_t>(m.batch * m.d) * sizeof(T));
   const Scratch d_temperature = run.scratch(static_cast<std::size_t>(m.batch * call.heads) * sizeof(T));
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const int64_t at = sequence * m.n_q * m.d + head * m.p;
+    const int64_t metric = (sequence * m.d + head * m.p) * m.p;
     T* to = d_source.to.as<T>() + sequence * m.n_q * width + head * m.p;
-    const HeadGrads<T> grads{.d_q = {to + call.q_column, width},
-                             .d_k = {to + call.k_column, width},
-                             .d_v = {to + call.v_column, width},
-                             .add = d_source.add,
-                             .d_shift = d_shift.as<T>() + sequence * m.d + head * m.p,
-                             .d_direction = d_direction.as<T>() + sequence * m.d + head * m.p,
-                             .d_temperature = d_temperature.as<T>() + task};
+    const HeadGrads<T> grads{
+        .d_q = {to + call.q_column, width},
+        .d_k = {to + call.k_column, width},
+        .d_v = call.relay ? HeadOut<T>{d_values.as<T>() + at, m.d} : HeadOut<T>{to + call.v_column, width},
+        .add = d_source.add,
+        .d_shift = d_shift.as<T>() + sequence * m.d + head * m.p,
+        .d_metric_q = d_metric_q.as<T>() + metric,
+        .d_metric_k = d_metric_k.as<T>() + metric,
+        .d_direction = d_direction.as<T>() + sequence * m.d + head * m.p,
+        .d_temperature = d_temperature.as<T>() + task};
     const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
     const HeadRows<T> o = rows_of(m, m.out, {sequence * m.n_q, m.n_q, head * m.p}, scratch);
     head_backward<T>(kernels, x, o, {d_out.as<T>() + at, m.d}, kept_of<T>(m, task), grads, scratch);
   });
+  if (call.relay) hand_on<T>(m, d_values.as<T>(), d_source.to);
   const auto sum_batch = [&](const Tensor& parameter, const Scratch& parts) {
     if (!parameter) return;
     if (const GradTo to = run.grad_to(parameter))
       sum_rows(run.device(), to, {parts.as<void>(), {m.batch, parameter.numel()}, run.real()});
   };
   sum_batch(call.shift, d_shift);
+  sum_batch(call.metric_q, d_metric_q);
+  sum_batch(call.metric_k, d_metric_k);
   sum_batch(call.direction, d_direction);
   sum_batch(call.temperature, d_temperature);
 }
@@ -195,7 +231,8 @@ template <class T> void walk_frozen(Run& run, const Made& m) {
     const Scratch pattern = run.scratch(static_cast<std::size_t>(m.n_q * m.n_k) * sizeof(T));
     const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
     head_values_backward<T>(kernels, x, kept_of<T>(m, task), {d_out + sequence * m.n_q * m.d + head * m.p, m.d},
-                            {to + sequence * m.n_q * width + first + head * m.p, width}, add, pattern.as<T>(), scratch);
+                            {to + sequence * m.n_q * width + first + value_head(m, head) * m.p, width}, add,
+                            pattern.as<T>(), scratch);
   });
 }
 
@@ -233,6 +270,10 @@ void check(const Run& run, const AttentionCall& c, int64_t d, int64_t p) {
   require(!c.shift || c.shift.numel() == d, "[{}] shift must be ({}), came {}", c.op, d, c.shift.shape.str());
   require(!c.direction || c.direction.numel() == d, "[{}] direction must be ({}), came {}", c.op, d,
           c.direction.shape.str());
+  require(!c.metric_q == !c.metric_k, "[{}] metrics of queries and of keys come together", c.op);
+  for (const Tensor& metric : {c.metric_q, c.metric_k})
+    require(!metric || metric.shape == Shape({d, p}), "[{}] a metric must be ({}, {}), came {}", c.op, d, p,
+            metric.shape.str());
   if (c.cache == nullptr) return;
   require(!run.recording() && c.causal, "[{}] a cache serves causal decoding only, not recording", c.op);
   const Tensor& rows = c.cache->rows;
@@ -302,7 +343,8 @@ Tensor attention(Run& run, const AttentionCall& call) {
   hold_scores(run, m);
   const DeviceKind kind = run.device().kind();
   forward_kernels.on(kind)(run, m);
-  const Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
+  Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
+  if (call.metric_q) forward += metrics_cost(batch, m.n_q, m.n_k, d, m.p);
   if (run.frozen())
     run.record_frozen(call.op, m.out, forward, [&run, m, kind] { frozen_kernels.on(kind)(run, m); });
   else
@@ -315,6 +357,11 @@ Cost attention_cost(int64_t batch, int64_t n_q, int64_t n_k, int64_t d, bool cau
   const double hidden = causal ? 0.5 * static_cast<double>(n_q) * static_cast<double>(n_q - 1) : 0.0;
   const double pairs = static_cast<double>(n_q) * static_cast<double>(n_k) - hidden;
   return {4.0 * static_cast<double>(batch * d) * pairs, 4.0 * static_cast<double>(batch * d * (2 * n_q + n_k))};
+}
+
+Cost metrics_cost(int64_t batch, int64_t n_q, int64_t n_k, int64_t d, int64_t p) {
+  return {2.0 * static_cast<double>(batch * (n_q + n_k) * d) * static_cast<double>(p),
+          8.0 * static_cast<double>(d * p)};
 }
 
 }  // namespace crate

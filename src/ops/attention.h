@@ -14,10 +14,11 @@ namespace crate {
 
 /// Past tokens of b sequences while decoding: what the operator was given for them, row by row. One vector of d a token
 /// for mssa (keys and values are the same tensor), two for mha (key, then value). Options are applied when the rows are
-/// read, so a cache holds the same numbers whatever the options.
+/// read, so a cache holds the same numbers whatever the options, but for `trace`, which comes before.
 struct TokenCache {
-  Tensor rows;       // (b, capacity, d) for mssa, (b, capacity, 2 d) for mha; allocated by the owner
-  int64_t used = 0;  // rows filled; the operator appends its tokens and advances this
+  Tensor rows;         // (b, capacity, d) for mssa, (b, capacity, 2 d) for mha; allocated by the owner
+  int64_t used = 0;    // rows filled; the operator appends its tokens and advances this
+  Tensor newest = {};  // (b, d): the newest token's row before `trace` (ops/trace.h), where the model has it
 };
 
 /// One call, ready to be computed and walked back.
@@ -31,8 +32,11 @@ struct AttentionCall {
   double norm_eps = 1e-6;
   Tensor shift = {};      // (d) or none
   Tensor direction = {};  // (d) or none: of a head, p/2 numbers r, then p/2 numbers s
+  Tensor metric_q = {};   // (d, p) or none: of a head, the p rows of the matrix of its queries
+  Tensor metric_k = {};   // the same of its keys
   bool rotary = false;
   double rotary_base = 10000;
+  bool relay = false;  // head h takes its values from the columns of head h + 1, the last from those of the first
   bool exclusive = false;
   bool operand = false;         // the result goes where Run::make_operand says: only products read it
   TokenCache* cache = nullptr;  // its rows hold source's columns from k_column on
@@ -45,5 +49,7 @@ Tensor attention(Run& run, const AttentionCall& call);
 
 /// Queries times keys that are seen, times 4 p operations a head and sequence: scores and weighted sums.
 Cost attention_cost(int64_t batch, int64_t n_q, int64_t n_k, int64_t d, bool causal);
+/// What metrics add: a product a query and a key of each head.
+Cost metrics_cost(int64_t batch, int64_t n_q, int64_t n_k, int64_t d, int64_t p);
 
 }  // namespace crate

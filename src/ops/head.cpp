@@ -13,16 +13,17 @@ namespace {
 using Index = std::ptrdiff_t;
 
 template <class T> bool plain_scores(const HeadInputs<T>& x) {
-  return !x.norm && x.shift == nullptr && x.direction == nullptr && x.turns == nullptr;
+  return !x.norm && x.shift == nullptr && x.metric_q == nullptr && x.metric_k == nullptr && x.direction == nullptr &&
+         x.turns == nullptr;
 }
 
 template <class T> ScoreRows<T> query_rows(const HeadInputs<T>& x) {
   const T* turns = x.turns == nullptr ? nullptr : x.turns + (x.shape.n_k - x.shape.n_q) * x.shape.p;
-  return {x.shape.n_q, x.shape.p, x.q, x.norm, x.norm_eps, x.temperature, nullptr, nullptr, turns};
+  return {x.shape.n_q, x.shape.p, x.q, x.norm, x.norm_eps, x.temperature, nullptr, x.metric_q, nullptr, turns};
 }
 
 template <class T> ScoreRows<T> key_rows(const HeadInputs<T>& x) {
-  return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.direction, x.turns};
+  return {x.shape.n_k, x.shape.p, x.k, x.norm, x.norm_eps, T{1}, x.shift, x.metric_k, x.direction, x.turns};
 }
 
 /// Is q' the temperature times k', and seen both ways? Then one copy serves as both, the scale takes the temperature,
@@ -30,7 +31,8 @@ template <class T> ScoreRows<T> key_rows(const HeadInputs<T>& x) {
 template <class T> bool one_copy(const HeadInputs<T>& x) {
   if constexpr (std::is_same_v<T, float>) {
     return x.q.at == x.k.at && x.q.stride == x.k.stride && x.shape.n_q == x.shape.n_k && !x.shape.causal &&
-           x.shift == nullptr && x.direction == nullptr && (!x.norm || x.temperature > 0.0F);
+           x.shift == nullptr && x.metric_q == nullptr && x.metric_k == nullptr && x.direction == nullptr &&
+           (!x.norm || x.temperature > 0.0F);
   } else {
     return false;
   }
@@ -55,7 +57,7 @@ template <class T> struct ScoreInputs {
   static HeadRows<T> make(const AttendKernels<T>& kernels, const ScoreRows<T>& rows, T*& scratch) {
     T* to = scratch;
     scratch += rows.n * rows.p;
-    kernels.rows.make(rows, to);
+    kernels.rows.make(rows, to, scratch);  // what lies behind is taken later
     return {to, rows.p};
   }
 };
@@ -75,7 +77,7 @@ template <class T> T* take_zeros(T*& scratch, Index count) {
 
 std::size_t head_scratch(const AttendShape& shape) {
   const Index rows = shape.n_q + shape.n_k;
-  return attend_scratch(shape) + static_cast<std::size_t>(shape.p * (5 * rows + 2));
+  return attend_scratch(shape) + static_cast<std::size_t>(shape.p * (5 * rows + shape.p + 3));
 }
 
 template <class T>
@@ -83,7 +85,7 @@ void head_forward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadO
                   T* scratch) {
   const ScoreInputs<T> scores(kernels, x, scratch);
   kernels.forward(scores.shape, scores.q, scores.k, x.v, o, kept.lse, scratch);
-  if (x.exclusive) kernels.rows.exclude(x.shape.n_q, x.shape.p, x.q, o, kept.along);
+  if (x.exclusive) kernels.rows.exclude(x.shape.n_q, x.shape.p, x.own, o, kept.along);
 }
 
 template <class T>
@@ -105,7 +107,7 @@ void head_from_pattern(const AttendKernels<T>& kernels, const HeadInputs<T>& x, 
       for (Index c = 0; c < p; ++c) to[c] += pattern[i * n_k + j] * value[c];
     }
   }
-  if (x.exclusive) kernels.rows.exclude(n_q, p, x.q, o, kept.along);
+  if (x.exclusive) kernels.rows.exclude(n_q, p, x.own, o, kept.along);
 }
 
 namespace {
@@ -123,16 +125,19 @@ void scores_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, At
   const bool one = one_copy(x);
   T* d_k = take(scratch, n * p);
   T* d_q = one ? d_k : take(scratch, n * p);
-  T* room = take(scratch, 2 * p);
+  T* room = take(scratch, p * (p + 3));
   raw.q = scores.q;
   raw.k = scores.k;
   kernels.backward(scores.shape, raw, {{d_q, p}, {d_k, p}, {sums.v, p}, false, false, true}, scratch);
   *grads.d_temperature = T{};
   std::fill_n(grads.d_shift, x.shift == nullptr ? 0 : p, T{});
+  std::fill_n(grads.d_metric_q, x.metric_q == nullptr ? 0 : p * p, T{});
+  std::fill_n(grads.d_metric_k, x.metric_k == nullptr ? 0 : p * p, T{});
   std::fill_n(grads.d_direction, x.direction == nullptr ? 0 : p, T{});
-  if (!one) kernels.rows.unmake(query_rows(x), d_q, sums.q, {.factor = grads.d_temperature}, room);
+  if (!one)
+    kernels.rows.unmake(query_rows(x), d_q, sums.q, {.metric = grads.d_metric_q, .factor = grads.d_temperature}, room);
   T of_keys{};  // the keys' factor is the constant 1
-  kernels.rows.unmake(key_rows(x), d_k, sums.k, {grads.d_shift, grads.d_direction, &of_keys}, room);
+  kernels.rows.unmake(key_rows(x), d_k, sums.k, {grads.d_shift, grads.d_metric_k, grads.d_direction, &of_keys}, room);
   if (one && x.norm) *grads.d_temperature = of_keys / (T(2) * x.temperature);  // the scores hold it once, two rows each
 }
 
@@ -148,14 +153,13 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
                      {grads.d_q, grads.d_k, grads.d_v, grads.add, grads.add, grads.add}, scratch);
     return;
   }
-  const bool one = grads.d_q.at == grads.d_k.at;
   T* sum_q = take_zeros(scratch, n * p);
-  T* sum_k = one ? sum_q : take_zeros(scratch, n * p);
-  T* sum_v = one ? sum_q : take_zeros(scratch, n * p);
+  T* sum_k = grads.d_k.at == grads.d_q.at ? sum_q : take_zeros(scratch, n * p);
+  T* sum_v = grads.d_v.at == grads.d_q.at ? sum_q : take_zeros(scratch, n * p);
   if (x.exclusive) {
     T* y = take(scratch, n * p);
     T* d_y = take(scratch, n * p);
-    kernels.rows.unexclude(n, p, x.q, o, kept.along, d_o, y, d_y, sum_q);
+    kernels.rows.unexclude(n, p, x.own, o, kept.along, d_o, y, d_y, sum_v);
     o = {y, p};
     d_o = {d_y, p};
   }
@@ -166,9 +170,8 @@ void head_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, Head
     scores_backward(kernels, x, {x.q, x.k, x.v, o, d_o, kept.lse}, grads, {sum_q, sum_k, sum_v}, scratch);
   }
   kernels.rows.put(n, p, sum_q, grads.d_q, grads.add);
-  if (one) return;
-  kernels.rows.put(n, p, sum_k, grads.d_k, grads.add);
-  kernels.rows.put(n, p, sum_v, grads.d_v, grads.add);
+  if (sum_k != sum_q) kernels.rows.put(n, p, sum_k, grads.d_k, grads.add);
+  if (sum_v != sum_q) kernels.rows.put(n, p, sum_v, grads.d_v, grads.add);
 }
 
 template <class T>
@@ -179,7 +182,7 @@ void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& 
   T* const d_y = take(scratch, n_q * p);
   T* const along = take(scratch, n_q);
   for (Index i = 0; i < n_q; ++i) std::copy_n(d_o.at + i * d_o.stride, p, d_y + i * p);
-  if (x.exclusive) kernels.rows.exclude(n_q, p, x.q, {d_y, p}, along);  // a projection is its own transpose
+  if (x.exclusive) kernels.rows.exclude(n_q, p, x.own, {d_y, p}, along);  // a projection is its own transpose
   head_pattern(kernels, x, kept, pattern, scratch);
   for (Index i = 0; i < n_q; ++i) {
     for (Index j = 0; j < n_k; ++j) {

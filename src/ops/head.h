@@ -1,6 +1,6 @@
 // head: attention of one head with every option, forward and backward, over the kernels of any scalar.
-// q', k' = score rows of q and k (ops/score_rows.h: shift on keys, norm and temperature, direction on keys, rotary);
-// y = softmax(scale q' k'^T) v;  o = y, or y without its part along the query's own row (exclusive).
+// q', k' = score rows of q and k (ops/score_rows.h: shift on keys, metrics, norm and temperature, direction on keys,
+// rotary); y = softmax(scale q' k'^T) v;  o = y, or y without its part along the query's own value row (exclusive).
 // Rows of the values are never turned or normed. The last n_q of the n_k positions are the queries.
 #pragma once
 #include <cstdint>
@@ -11,17 +11,20 @@
 
 namespace crate {
 
-/// One head's inputs. For MSSA q, k, v are one tensor's rows (q the last n_q of them).
+/// One head's inputs. For MSSA q, k, v are one tensor's rows (q the last n_q of them), or v another head's (relay).
 template <class T> struct HeadInputs {
   AttendShape shape;
   HeadRows<T> q, k, v;
+  HeadRows<T> own;  ///< the queries' own value rows, n_q of them; read only with exclusive
   bool norm = false;
   double norm_eps = 1e-6;
   T temperature = T{1};          ///< factor of the normed queries
   const T* shift = nullptr;      ///< (p) or none
+  const T* metric_q = nullptr;   ///< (p, p), of the queries, or none
+  const T* metric_k = nullptr;   ///< (p, p), of the keys, or none
   const T* direction = nullptr;  ///< (p), factors of the keys' pairs, or none
   const T* turns = nullptr;      ///< (n_k, p), see ScoreRows, or none
-  bool exclusive = false;        ///< the query's own row is q
+  bool exclusive = false;
 };
 
 /// What one head's forward leaves for its backward: n_q numbers each.
@@ -30,12 +33,15 @@ template <class T> struct HeadKept {
   T* along = nullptr;  ///< a_i of the exclusion; none without it
 };
 
-/// Gradients of one head. Equal addresses of d_q, d_k, d_v receive one sum. d_shift (p), d_direction (p) and
-/// d_temperature are set when the options have them, and may be empty when no option changes the scores.
+/// Gradients of one head. Equal addresses of d_q, d_k, d_v receive one sum. d_shift (p), d_metric_q and d_metric_k (p,
+/// p), d_direction (p) and d_temperature are set when the options have them, and may be empty when no option changes
+/// the scores.
 template <class T> struct HeadGrads {
   HeadOut<T> d_q, d_k, d_v;
   bool add = false;
   T* d_shift = nullptr;
+  T* d_metric_q = nullptr;
+  T* d_metric_k = nullptr;
   T* d_direction = nullptr;
   T* d_temperature = nullptr;
 };

@@ -6,11 +6,16 @@
 //   dS = P o (d_out w^T - D);  d_w = P^T d_out + (dS + dS^T) w / sqrt(p): one tensor receives all three gradients
 // Options, off by default, in this order (formulas in ops/score_rows.h):
 //   shift        keys become w_j + c o w_(j-1), c learned per channel
+//   metric       queries become w_i A_h and keys w_j B_h, two p x p matrices a head: scores are a bilinear form on the
+//                subspace, A B' its matrix where rows are not normed
 //   temperature  QK-norm: queries and keys divided by their RMS in the head, scores times a learned t_h
 //   direction    keys times a learned complex factor a pair of channels: k_a <- (1 + r_a + i s_a) k_a. The real part
 //                keeps the scores symmetric, the imaginary one tells before from after
 //   rotary       queries and keys turned by their positions; values stay as they are
-//   exclusive    each output loses its part along the query's own row
+//   relay        values are the coordinates in the next subspace: head h weighs by its columns and moves those of
+//                head h + 1, the last one those of head 0. Still one projection: each column is compared once, moved
+//                once
+//   exclusive    each output loses its part along the query's own value row
 #pragma once
 #include "ops/attention.h"
 
@@ -23,8 +28,11 @@ struct MssaArgs {
   Tensor temperature = {};  ///< (heads), or none
   double norm_eps = 1e-6;
   Tensor direction = {};  ///< (d): of a head, p/2 numbers r, then p/2 numbers s; or none. Needs an even p
+  Tensor metric_q = {};   ///< (d, p): of a head, the p rows of A; or none
+  Tensor metric_k = {};   ///< (d, p): of a head, the p rows of B; or none
   bool rotary = false;    ///< needs an even p
   double rotary_base = 10000;
+  bool relay = false;
   bool exclusive = false;
   /// Decoding: w holds only the tokens after cache->used; the operator appends them. Rows (b, capacity, d). Needs
   /// causal.

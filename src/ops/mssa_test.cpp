@@ -9,7 +9,8 @@ namespace crate {
 namespace {
 
 struct Options {
-  bool causal = true, norm = false, shift = false, direction = false, rotary = false, exclusive = false;
+  bool causal = true, norm = false, shift = false, metric = false, direction = false, rotary = false, relay = false,
+       exclusive = false;
 };
 
 OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool bench = false) {
@@ -20,6 +21,8 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
   c.inputs.push_back({"temperature", {heads}, 0.2, 1.5});
   c.inputs.push_back({"shift", {w.cols()}, 0.5});
   c.inputs.push_back({"direction", {w.cols()}, 0.5});
+  c.inputs.push_back({"metric_q", {w.cols(), w.cols() / heads}, 0.5});
+  c.inputs.push_back({"metric_k", {w.cols(), w.cols() / heads}, 0.5});
   c.build = [heads, on](Run& run, std::span<const Tensor> in) {
     return mssa(run, in[0],
                 {.heads = heads,
@@ -27,14 +30,18 @@ OpCase make_case(const char* name, Shape w, int64_t heads, Options on, bool benc
                  .shift = on.shift ? in[2] : Tensor{},
                  .temperature = on.norm ? in[1] : Tensor{},
                  .direction = on.direction ? in[3] : Tensor{},
+                 .metric_q = on.metric ? in[4] : Tensor{},
+                 .metric_k = on.metric ? in[5] : Tensor{},
                  .rotary = on.rotary,
+                 .relay = on.relay,
                  .exclusive = on.exclusive});
   };
   c.inputs[1].grad = on.norm;
   c.inputs[2].grad = on.shift;
   c.inputs[3].grad = on.direction;
+  c.inputs[4].grad = c.inputs[5].grad = on.metric;
   c.tolerance = on.exclusive ? 1e-4 : 2e-5;
-  c.bf16_tolerance = on.exclusive ? 6e-2 : 1e-2;
+  c.bf16_tolerance = on.exclusive ? 6e-2 : on.metric ? 2e-2 : 1e-2;  // a metric is one product more
   c.bench_only = bench;
   return c;
 }
@@ -68,7 +75,8 @@ OpCase spread_case(const char* name, double size, double tolerance) {
 }  // namespace
 
 std::vector<OpCase> mssa_cases() {
-  const Options all{.norm = true, .shift = true, .direction = true, .rotary = true, .exclusive = true};
+  const Options all{
+      .norm = true, .shift = true, .metric = true, .direction = true, .rotary = true, .relay = true, .exclusive = true};
   Options all_seen = all;
   all_seen.causal = false;
   return {
@@ -76,6 +84,7 @@ std::vector<OpCase> mssa_cases() {
       make_case("seen_both_ways", {2, 13, 36}, 3, {.causal = false}),
       between_products("causal_between_products", {.heads = 4, .causal = true, .operand = true}),
       between_products("both_ways_between_products", {.heads = 2, .operand = true}),
+      between_products("relay_between_products", {.heads = 4, .causal = true, .relay = true, .operand = true}),
       between_products("rotary_between_products", {.heads = 2, .causal = true, .rotary = true, .operand = true}),
       make_case("one_token", {3, 1, 8}, 2, {}),
       make_case("two_tokens", {1, 2, 10}, 1, {}),
@@ -89,6 +98,12 @@ std::vector<OpCase> mssa_cases() {
       spread_case("norms_apart_seen_both_ways", 2.8, 2e-5),
       spread_case("norms_far_apart_seen_both_ways", 8.0, 1e-4),
       make_case("shift", {2, 11, 24}, 2, {.shift = true}),
+      make_case("metric", {2, 11, 24}, 2, {.metric = true}),
+      make_case("metric_head_35_seen_both_ways", {1, 9, 35}, 1, {.causal = false, .metric = true}),
+      make_case("metric_head_67", {1, 9, 67}, 1, {.norm = true, .metric = true}),
+      make_case("relay", {2, 11, 36}, 3, {.relay = true}),
+      make_case("relay_of_one_head", {2, 11, 12}, 1, {.relay = true}),
+      make_case("relay_exclusive_seen_both_ways", {2, 41, 36}, 3, {.causal = false, .relay = true, .exclusive = true}),
       make_case("direction", {2, 11, 24}, 2, {.direction = true}),
       make_case("direction_head_40_seen_both_ways", {1, 9, 40}, 1, {.causal = false, .direction = true}),
       make_case("rotary", {2, 11, 24}, 2, {.rotary = true}),

@@ -1,6 +1,7 @@
 // score_rows: what attention's options do to the rows of one head, before the scores and after the sums.
 // w_i are the n raw rows, p wide; the steps happen in this order, each only when asked for:
 //   shift   x_i = w_i + c o w_(i-1)      c per channel, w_(-1) = 0, keys only
+//   metric  x_i <- x_i M                 M (p, p)
 //   norm    x_i <- factor x_i / sqrt(mean(x_i^2) + eps)                      RMS norm; the factor is the temperature
 //   pairs   (x_a, x_b) <- (x_a r_a - x_b s_a, x_a s_a + x_b r_a)             keys only: a complex factor r + i s a pair
 //   (a, a + p/2)
@@ -22,23 +23,25 @@ template <class T> struct ScoreRows {
   HeadRows<T> w;
   bool norm = false;
   double eps = 1e-6;
-  T factor = T{1};           ///< read only with norm
-  const T* shift = nullptr;  ///< (p) or none
-  const T* pairs = nullptr;  ///< (p): the p/2 real parts, then the p/2 imaginary ones; or none
-  const T* turns = nullptr;  ///< (n, p): p/2 cosines, then p/2 sines, of each row's position; or none
+  T factor = T{1};            ///< read only with norm
+  const T* shift = nullptr;   ///< (p) or none
+  const T* metric = nullptr;  ///< (p, p) or none
+  const T* pairs = nullptr;   ///< (p): the p/2 real parts, then the p/2 imaginary ones; or none
+  const T* turns = nullptr;   ///< (n, p): p/2 cosines, then p/2 sines, of each row's position; or none
 };
 
-/// Where the gradients of what is learned of the steps are added: (p), (p) and one number.
+/// Where the gradients of what is learned of the steps are added: (p), (p, p), (p) and one number.
 template <class T> struct ScoreRowGrads {
   T* shift = nullptr;
+  T* metric = nullptr;
   T* pairs = nullptr;
   T* factor = nullptr;
 };
 
-/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds 2 p numbers.
+/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds p (p + 3) numbers.
 template <class T> struct ScoreRowKernels {
   /// rows (n, p) = the raw rows after the steps above.
-  void (*make)(const ScoreRows<T>& s, T* rows);
+  void (*make)(const ScoreRows<T>& s, T* rows, T* room);
   /// With d_rows the gradient of `rows`: adds to d_w (n, p), and to `d` where s has these steps.
   void (*unmake)(const ScoreRows<T>& s, const T* d_rows, T* d_w, const ScoreRowGrads<T>& d, T* room);
   /// y -> z in place; along (n) keeps a_i.

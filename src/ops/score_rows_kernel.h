@@ -71,13 +71,49 @@ inline const float* shifted(const ScoreRows<float>& s, Index i, float* room) {
   return room;
 }
 
+/// to = x M for columns c .. c + width vectors; even and odd rows of M are summed apart, so that sums need not wait.
+template <int width> inline void product_columns(const float* x, const float* m, float* to, Index p) {
+  Vec even[width] = {}, odd[width] = {};
+  Index r = 0;
+  for (; r + 2 <= p; r += 2, m += 2 * p) {
+    for (int v = 0; v < width; ++v) {
+      even[v] = simd::load(m + v * lanes) * x[r] + even[v];
+      odd[v] = simd::load(m + p + v * lanes) * x[r + 1] + odd[v];
+    }
+  }
+  for (int v = 0; v < width && r < p; ++v) even[v] = simd::load(m + v * lanes) * x[r] + even[v];
+  for (int v = 0; v < width; ++v) simd::store(to + v * lanes, even[v] + odd[v]);
+}
+
+/// to (p) = x M, M (p, p); `to` is not x.
+inline void row_product(const float* x, const float* m, float* to, Index p) {
+  Index c = 0;
+  for (; c + 4 * lanes <= p; c += 4 * lanes) product_columns<4>(x, m + c, to + c, p);
+  for (; c + 2 * lanes <= p; c += 2 * lanes) product_columns<2>(x, m + c, to + c, p);
+  for (; c + lanes <= p; c += lanes) product_columns<1>(x, m + c, to + c, p);
+  for (; c < p; ++c) {
+    float sum = 0;
+    for (Index r = 0; r < p; ++r) sum += x[r] * m[r * p + c];
+    to[c] = sum;
+  }
+}
+
+/// The row after shift and metric: where it lies, or in `room`, 2 p numbers, of which the first p keep the row before
+/// the metric.
+inline const float* compared(const ScoreRows<float>& s, Index i, float* room) {
+  const float* x = shifted(s, i, room);
+  if (s.metric == nullptr) return x;
+  row_product(x, s.metric, room + s.p, s.p);
+  return room + s.p;
+}
+
 inline float over_rms(const ScoreRows<float>& s, const float* x) {
   return 1.0F / __builtin_sqrtf(dot_rows(x, x, s.p) / static_cast<float>(s.p) + static_cast<float>(s.eps));
 }
 
-inline void make_rows(const ScoreRows<float>& s, float* rows) {
+inline void make_rows(const ScoreRows<float>& s, float* rows, float* room) {
   for (Index i = 0; i < s.n; ++i, rows += s.p) {
-    const float* x = shifted(s, i, rows);
+    const float* x = compared(s, i, room);
     float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
     if (s.pairs != nullptr) {
       copy_turned(x, s.pairs, 1.0F, factor, rows, s.p);
@@ -112,14 +148,16 @@ inline void add_pair_products(const float* g, const float* x, float factor, floa
 
 inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d_w, const ScoreRowGrads<float>& d,
                         float* room) {
-  float* g = room + s.p;
+  float* g = room + 2 * s.p;
+  float* turned = g + s.p;  // the metric's transpose
+  for (Index i = 0; s.metric != nullptr && i < s.p * s.p; ++i) turned[i % s.p * s.p + i / s.p] = s.metric[i];
   for (Index i = 0; i < s.n; ++i, d_rows += s.p, d_w += s.p) {
     if (s.turns != nullptr) {
       copy_turned(d_rows, s.turns + i * s.p, -1.0F, 1.0F, g, s.p);
     } else {
       copy_scaled(d_rows, 1.0F, g, s.p);
     }
-    const float* x = s.norm || s.pairs != nullptr ? shifted(s, i, room) : nullptr;
+    const float* x = s.norm || s.pairs != nullptr || s.metric != nullptr ? compared(s, i, room) : nullptr;
     const float r = s.norm ? over_rms(s, x) : 1.0F;
     if (s.pairs != nullptr) {
       add_pair_products(g, x, s.norm ? r * s.factor : 1.0F, d.pairs, s.p);
@@ -130,6 +168,12 @@ inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d
       *d.factor += along;
       copy_scaled(g, r * s.factor, g, s.p);
       add_scaled(x, -r * r * s.factor * along / static_cast<float>(s.p), g, s.p);
+    }
+    if (s.metric != nullptr) {
+      const float* raw = s.shift == nullptr || i == 0 ? s.w.at + i * s.w.stride : room;
+      for (Index r = 0; r < s.p; ++r) add_scaled(g, raw[r], d.metric + r * s.p, s.p);
+      row_product(g, turned, room + s.p, s.p);
+      copy_scaled(room + s.p, 1.0F, g, s.p);
     }
     add_scaled(g, 1.0F, d_w, s.p);
     if (s.shift == nullptr || i == 0) continue;

@@ -26,6 +26,22 @@ template <class T> void shifted_row(const ScoreRows<T>& s, std::ptrdiff_t i, T* 
   for (std::ptrdiff_t c = 0; c < s.p; ++c) x[c] += s.shift[c] * before[c];
 }
 
+/// to (p) = x M
+template <class T> void metric_row(const ScoreRows<T>& s, const T* x, T* to) {
+  for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c] = T{};
+  for (std::ptrdiff_t b = 0; b < s.p; ++b)
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c] += x[b] * s.metric[b * s.p + c];
+}
+
+/// g: the gradient of x M becomes that of x; that of M is added to d_metric. `room` holds p numbers.
+template <class T> void unmake_metric(const ScoreRows<T>& s, const T* x, T* g, T* d_metric, T* room) {
+  for (std::ptrdiff_t b = 0; b < s.p; ++b) {
+    room[b] = dot_product(s.metric + b * s.p, g, s.p);
+    for (std::ptrdiff_t c = 0; c < s.p; ++c) d_metric[b * s.p + c] += x[b] * g[c];
+  }
+  for (std::ptrdiff_t b = 0; b < s.p; ++b) g[b] = room[b];
+}
+
 /// Multiplies the pairs of x by complex factors, p/2 real parts and p/2 imaginary ones; `back` by their conjugates.
 template <class T> void turn(const T* factors, bool back, T* x, std::ptrdiff_t p) {
   const std::ptrdiff_t half = p / 2;
@@ -40,9 +56,10 @@ template <class T> void turn(const T* factors, bool back, T* x, std::ptrdiff_t p
   }
 }
 
-template <class T> void make_rows(const ScoreRows<T>& s, T* rows) {
+template <class T> void make_rows(const ScoreRows<T>& s, T* rows, T* room) {
   for (std::ptrdiff_t i = 0; i < s.n; ++i, rows += s.p) {
-    shifted_row(s, i, rows);
+    shifted_row(s, i, s.metric == nullptr ? rows : room);
+    if (s.metric != nullptr) metric_row(s, room, rows);
     if (s.norm) {
       const T r = inverse_rms(s, rows) * s.factor;
       for (std::ptrdiff_t c = 0; c < s.p; ++c) rows[c] *= r;
@@ -74,14 +91,17 @@ template <class T> void unmake_pairs(const ScoreRows<T>& s, const T* x, T scale,
 
 template <class T>
 void unmake_rows(const ScoreRows<T>& s, const T* d_rows, T* d_w, const ScoreRowGrads<T>& d, T* room) {
-  T* x = room;
+  T* raw = room;
   T* g = room + s.p;
+  T* x = s.metric == nullptr ? raw : room + 2 * s.p;
   for (std::ptrdiff_t i = 0; i < s.n; ++i) {
     for (std::ptrdiff_t c = 0; c < s.p; ++c) g[c] = d_rows[i * s.p + c];
     if (s.turns != nullptr) turn(s.turns + i * s.p, true, g, s.p);
-    shifted_row(s, i, x);
+    shifted_row(s, i, raw);
+    if (s.metric != nullptr) metric_row(s, raw, x);
     if (s.pairs != nullptr) unmake_pairs(s, x, s.norm ? inverse_rms(s, x) * s.factor : T(1), g, d.pairs);
     if (s.norm) unmake_norm(s, x, g, d.factor);
+    if (s.metric != nullptr) unmake_metric(s, raw, g, d.metric, x);
     T* to = d_w + i * s.p;
     for (std::ptrdiff_t c = 0; c < s.p; ++c) to[c] += g[c];
     if (s.shift == nullptr || i == 0) continue;

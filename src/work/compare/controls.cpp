@@ -17,7 +17,7 @@ namespace crate {
 namespace {
 
 // Where a parameter meets the stream: its rows lie in it (U reads, an atom is a direction), its columns do (W writes),
-// or it is a vector there.
+// or it is a vector there. Metrics lie within a subspace and do not meet it.
 enum class Side : uint8_t { none, rows, columns };
 
 struct Place {

@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view magic = "CRZ1";
-constexpr char arithmetic = 5;  // raised whenever the numbers of a forward or of the learning change
+constexpr char arithmetic = 6;  // raised whenever the numbers of a forward or of the learning change
 constexpr std::size_t segment_size = std::size_t{4} << 20;
 constexpr std::size_t id_size = 16, check_size = 4, sum_size = 8;  // bytes
 

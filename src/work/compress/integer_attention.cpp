@@ -42,6 +42,12 @@ std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>
   return bounds;
 }
 
+double most_of(const std::vector<int32_t>& q14) {
+  double most = 0;
+  for (const int32_t c : q14) most = std::max(most, std::fabs(c / 16384.0));
+  return most;
+}
+
 }  // namespace
 
 std::vector<int32_t> rotations(int64_t positions, int64_t p, double base) {
@@ -69,10 +75,12 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer, i
       value_room_((reach_ + 1) / 2 * 2 * p_),
       white_(is_white_box(model.config.family)),
       norm_(model.config.qk_norm),
-      exclusive_(model.config.exclusive && white_) {
+      exclusive_(model.config.exclusive && white_),
+      relay_(model.config.relay && white_) {
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
   require(reach_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, reach_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
+  if (white_ && model.config.trace) share_ = fixed_of(model.vector(at + "trace"), 14);
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
   if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
@@ -98,6 +106,7 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   const auto bounds =
       bounds_of(u, model.vector(block + "norm1.scale"), model.has(shift) ? &model.vector(shift) : nullptr,
                 model.has(bias) ? &model.vector(bias) : nullptr);
+  const double carried = 1 + most_of(share_), most = most_of(mix_);
   double value = 0, row = 0;
   for (int64_t c = 0; c < u.rows; ++c)
     if (white_ || c >= 2 * width_) value = std::max(value, bounds[static_cast<std::size_t>(c)]);
@@ -107,11 +116,17 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
       squares += bounds[static_cast<std::size_t>(c)] * bounds[static_cast<std::size_t>(c)];
     if (white_ || head < 2 * heads_) row = std::max(row, std::sqrt(squares));
   }
-  double most = 0;
-  for (const int32_t c : mix_) most = std::max(most, std::fabs(c / 16384.0));
+  value *= carried;
+  row *= carried;
   value_shift_ = shift_for(value);
   key_shift_ = norm_ ? 16 - norm_bits : shift_for(row * (1 + most) * std::max(1.0, stretch_));
   require(value_shift_ < 15 && key_shift_ < 16, "[codec] the weights of {} are too large", at);
+  if (white_ && model.config.metric) {
+    require(norm_ && mix_.empty(), "[codec] a metric needs qk_norm and no shift");
+    const double longest = std::ldexp(row, 16 - value_shift_);
+    metric_q_ = metric_of(model.matrix(at + "metric_q"), longest);
+    metric_k_ = metric_of(model.matrix(at + "metric_k"), longest);
+  }
   const double width = std::sqrt(static_cast<double>(p_)), query = norm_ ? width : row;
   for (int64_t h = 0; h < heads_; ++h) {
     const double temperature = norm_ ? model.vector(at + "temperature")[static_cast<std::size_t>(h)] : 1.0;
@@ -132,33 +147,92 @@ void IntegerAttention::set_factor(double factor, double query, double key) {
   factor_.push_back({static_cast<int32_t>(std::lround(std::ldexp(factor, 15 - bits))), down, fraction});
 }
 
+// As many fractional bits as products with int16 rows of at most that length leave room for.
+IntegerAttention::Metric IntegerAttention::metric_of(const QuantizedMatrix& m, double longest) const {
+  const auto number = [&](int64_t row, int64_t column) {
+    return static_cast<double>(m.scales[static_cast<std::size_t>(row)]) *
+           m.values[static_cast<std::size_t>(row * m.cols + column)];
+  };
+  double widest = 1e-3;  // the longest column
+  for (int64_t head = 0; head < heads_; ++head) {
+    for (int64_t c = 0; c < p_; ++c) {
+      double squares = 0;
+      for (int64_t r = head * p_; r < (head + 1) * p_; ++r) squares += number(r, c) * number(r, c);
+      widest = std::max(widest, std::sqrt(squares));
+    }
+  }
+  int length_bits = 0, column_bits = 0;
+  std::frexp(1.02 * longest, &length_bits);
+  std::frexp(1.02 * widest, &column_bits);
+  Metric metric;
+  metric.fraction = std::min(30 - length_bits, 14) - column_bits;
+  require(metric.fraction >= 4, "[codec] a metric with a column {} long", widest);
+  const int64_t blocks = (p_ + 15) / 16;
+  metric.columns.assign(static_cast<std::size_t>(heads_ * blocks * pairs_ * 32), 0);
+  for (int64_t row = 0; row < heads_ * p_; ++row) {
+    const int64_t head = row / p_, r = row % p_;
+    for (int64_t c = 0; c < p_; ++c) {
+      const int64_t at = ((head * blocks + c / 16) * pairs_ + r / 2) * 32 + c % 16 * 2 + r % 2;
+      metric.columns[static_cast<std::size_t>(at)] =
+          static_cast<int16_t>(std::lround(std::ldexp(number(row, c), metric.fraction)));
+    }
+  }
+  return metric;
+}
+
+// rows (k p), Q16 = each head's own row times its matrix.
+void IntegerAttention::apply(const IntegerKernels& kernels, const Metric& metric, const int16_t* own,
+                             int32_t* rows) const {
+  int32_t sums[272];
+  const int64_t blocks = (p_ + 15) / 16;
+  for (int64_t head = 0; head < heads_; ++head) {
+    const int16_t* columns = metric.columns.data() + head * blocks * pairs_ * 32;
+    kernels.dots(own + head * p_, columns, blocks, pairs_, sums);
+    for (int64_t c = 0; c < p_; ++c) rows[head * p_ + c] = clamp(shift_round(sums[c], metric.fraction - value_shift_));
+  }
+}
+
+// The projection with the share of the token before.
+const int32_t* IntegerAttention::traced(const int32_t* raw, int64_t position, const IntegerCache& cache,
+                                        IntegerScratch& scratch) const {
+  if (share_.empty() || position == 0) return raw;
+  int32_t* rows = room(scratch.traced, width_);
+  for (int64_t c = 0; c < width_; ++c) {
+    const auto i = static_cast<std::size_t>(c);
+    rows[c] = clamp(raw[c] + shift_round(int64_t{share_[i]} * cache.last[i], 14));
+  }
+  return rows;
+}
+
 void IntegerAttention::open(IntegerCache& cache) const {
   cache.keys.assign(static_cast<std::size_t>(heads_ * key_room_), 0);
   cache.values.assign(static_cast<std::size_t>(heads_ * value_room_), 0);
   cache.last.resize(static_cast<std::size_t>(width_));
 }
 
-// Queries and keys of all heads, Q16. In the white box both begin as the same row, unless a token before is mixed in.
-void IntegerAttention::score_rows(const IntegerKernels& kernels, const int32_t* raw, int64_t position,
-                                  const int32_t* turn, const IntegerCache& cache, int32_t* queries,
-                                  int32_t* keys) const {
+// Queries and keys of all heads, Q16, as far as the norm. Without metric and shift both are the same row in the white
+// box, which is then normed once.
+void IntegerAttention::first_rows(const IntegerKernels& kernels, const int32_t* raw, const int16_t* own,
+                                  int64_t position, const IntegerCache& cache, int32_t* queries, int32_t* keys) const {
   const auto norm = [&](int32_t* rows) {
     if (norm_) normalise(kernels, rows, heads_, p_, norm_eps, false, {}, rows);
   };
+  if (!metric_q_.columns.empty()) {
+    apply(kernels, metric_q_, own, queries);
+    apply(kernels, metric_k_, own, keys);
+    norm(queries);
+    return norm(keys);
+  }
   std::copy_n(raw, width_, queries);
   norm(queries);
   if (white_ && mix_.empty()) {
     std::copy_n(queries, width_, keys);
-  } else {
-    std::copy_n(white_ ? raw : raw + width_, width_, keys);
-    for (std::size_t i = 0; i < mix_.size() && position > 0; ++i)
-      keys[i] = clamp(keys[i] + shift_round(int64_t{mix_[i]} * cache.last[i], 14));
-    norm(keys);
+    return;
   }
-  if (!direction_.empty()) kernels.turn(direction_.data(), p_, heads_, p_ / 2, keys);
-  if (turn == nullptr) return;
-  kernels.turn(turn, 0, heads_, p_ / 2, keys);
-  kernels.turn(turn, 0, heads_, p_ / 2, queries);
+  std::copy_n(white_ ? raw : raw + width_, width_, keys);
+  for (std::size_t i = 0; i < mix_.size() && position > 0; ++i)
+    keys[i] = clamp(keys[i] + shift_round(int64_t{mix_[i]} * cache.last[i], 14));
+  norm(keys);
 }
 
 void IntegerAttention::keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value,
@@ -186,24 +260,30 @@ void IntegerAttention::one_head(const IntegerKernels& kernels, const int16_t* qu
 
 void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
                               IntegerCache& cache, IntegerScratch& scratch, int32_t* out) const {
-  const int32_t* value = white_ ? raw : raw + 2 * width_;
+  scratch.shorts.resize(static_cast<std::size_t>(3 * width_ + 1));
+  int16_t *own = scratch.shorts.data(), *key = own + width_, *query = key + width_;
+  const int32_t* w = traced(raw, position, cache, scratch);
+  kernels.to_shorts(white_ ? w : w + 2 * width_, width_, value_shift_, own);
   int32_t *queries = room(scratch.queries, width_), *keys = room(scratch.keys, width_);
-  score_rows(kernels, raw, position, turn, cache, queries, keys);
+  first_rows(kernels, w, own, position, cache, queries, keys);
+  if (!direction_.empty()) kernels.turn(direction_.data(), p_, heads_, p_ / 2, keys);
+  if (turn != nullptr) {
+    kernels.turn(turn, 0, heads_, p_ / 2, keys);
+    kernels.turn(turn, 0, heads_, p_ / 2, queries);
+  }
   for (int64_t head = 0; head < heads_; ++head) {
     const Factor& f = factor_[static_cast<std::size_t>(head)];
     kernels.multiply(f.mantissa, f.down, p_, queries + head * p_);
   }
-  scratch.shorts.resize(static_cast<std::size_t>(3 * width_ + 1));
-  int16_t *own = scratch.shorts.data(), *key = own + width_, *query = key + width_;
-  kernels.to_shorts(value, width_, value_shift_, own);
   kernels.to_shorts(keys, width_, key_shift_, key);
   kernels.to_shorts(queries, width_, 0, query);
   for (int64_t head = 0; head < heads_; ++head) {
     const int64_t at = head * p_;
-    keep(head, position % reach_, key + at, own + at, cache);
-    one_head(kernels, query + at, own + at, head, std::min(position + 1, reach_), cache, out + at);
+    const int16_t* value = own + (relay_ ? (head + 1) % heads_ : head) * p_;
+    keep(head, position % reach_, key + at, value, cache);
+    one_head(kernels, query + at, value, head, std::min(position + 1, reach_), cache, out + at);
   }
-  if (!mix_.empty()) std::copy_n(white_ ? raw : raw + width_, width_, cache.last.data());
+  if (!mix_.empty() || !share_.empty()) std::copy_n(white_ ? raw : raw + width_, width_, cache.last.data());
 }
 
 }  // namespace crate

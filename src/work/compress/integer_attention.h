@@ -19,7 +19,7 @@ namespace crate {
 /// What the tokens so far left behind in one layer, in the layouts of integer_kernels.h, head after head.
 struct IntegerCache {
   AlignedVector<int16_t> keys, values;
-  std::vector<int32_t> last;  // raw projection of the newest token, for `shift`
+  std::vector<int32_t> last;  // raw projection of the newest token, for `shift` and `trace`
 };
 
 /// The rotations of `positions` positions, (positions, p): p/2 cosines, p/2 sines, Q14.
@@ -43,10 +43,19 @@ class IntegerAttention {
     int down, fraction;  // fractional bits of a score
   };
 
+  // Square matrices, a head each, as int16 with `fraction` fractional bits: their columns lie as keys do.
+  struct Metric {
+    AlignedVector<int16_t> columns;
+    int fraction = 0;
+  };
+
   void set_direction(const std::vector<float>& numbers);
+  Metric metric_of(const QuantizedMatrix& m, double longest) const;
+  void apply(const IntegerKernels& kernels, const Metric& metric, const int16_t* own, int32_t* rows) const;
+  const int32_t* traced(const int32_t* raw, int64_t position, const IntegerCache& cache, IntegerScratch& scratch) const;
   void set_shifts(const QuantizedModel& model, const std::string& block);
   void set_factor(double factor, double query, double key);
-  void score_rows(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const int32_t* turn,
+  void first_rows(const IntegerKernels& kernels, const int32_t* raw, const int16_t* own, int64_t position,
                   const IntegerCache& cache, int32_t* queries, int32_t* keys) const;
   void keep(int64_t head, int64_t slot, const int16_t* key, const int16_t* value, IntegerCache& cache) const;
   void one_head(const IntegerKernels& kernels, const int16_t* query, const int16_t* own, int64_t head, int64_t seen,
@@ -54,9 +63,11 @@ class IntegerAttention {
 
   int64_t width_, heads_, p_, reach_;
   int64_t pairs_, key_room_, value_room_;  // p/2 rounded up; numbers of a head's keys and values in the cache
-  bool white_, norm_, exclusive_;
+  bool white_, norm_, exclusive_, relay_;
   int value_shift_ = 0, key_shift_ = 0;  // Q16 to int16, to the right
   std::vector<Factor> factor_;           // one a head
+  std::vector<int32_t> share_;           // the trace option's c, Q14, or none
+  Metric metric_q_, metric_k_;           // of the metric option, or empty
   std::vector<int32_t> mix_;             // the shift option's c, Q14, or none
   std::vector<int32_t> direction_;       // the direction option's 1 + r and s, Q14, or none
   double stretch_ = 1;                   // the most by which they lengthen a key

@@ -42,7 +42,7 @@ struct IntegerScratch {
   AlignedVector<int32_t> sums, listed;                 // of a product
   AlignedVector<int32_t> stream, x, coords, heads, y;  // of a layer
   AlignedVector<int32_t> codes, copy, match, rest;     // of its second half
-  AlignedVector<int32_t> queries, keys;                // of a token's attention
+  AlignedVector<int32_t> traced, queries, keys;        // of a token's attention
   AlignedVector<int16_t> shorts;
 };
 /// At least n numbers of v.

@@ -29,14 +29,14 @@ constexpr Field fields[] = {
     {"rate", &LearningOptions::rate, 1, 1000000},    {"slowing", &LearningOptions::slowing, 1, 1 << 30},
     {"average", &LearningOptions::average, 1, 9999}, {"seed", &LearningOptions::seed, 0, 1 << 30}};
 
-// The block crate-one in its proportions: subspaces 1.5 times as many numbers as the stream, 4.25 times as many atoms.
+// The block crate-one with as many numbers as a twin of its width.
 ModelConfig config_of(const LearningOptions& o) {
   ModelConfig c;
   choose_crate_one(c);
   c.dim = o.dim;
   c.heads = o.heads;
-  c.head_width = std::max<int64_t>(2, o.dim * 3 / 2 / o.heads / 2 * 2);
-  c.atoms = o.dim * 17 / 4;
+  c.head_width = std::max<int64_t>(2, o.dim / o.heads / 2 * 2);
+  c.atoms = 5 * o.dim - c.head_width;
   c.layers = o.layers;
   c.context = o.context;
   c.vocab = 257;

@@ -69,6 +69,8 @@ class EdgeFinder {
   void into_atoms(int64_t layer);
   void into_heads(int64_t layer);
   void into_target();
+  std::vector<double> inverse_deviations(const BlockSeen& seen) const;
+  double through_norm(const BlockWeights& w, const Tensor& wide, const Tensor& directions, int64_t r) const;
   Readers head_readers(int64_t layer, const std::vector<std::size_t>& heads);
   void descend(const Readers& readers, int64_t layer, Stage stage);
   void meet_atoms(const Readers& readers, int64_t layer);
@@ -225,10 +227,8 @@ void EdgeFinder::into_heads(int64_t layer) {
   descend(head_readers(layer, heads), layer - 1, Stage::post);
 }
 
-// Direction of a head: c = (Pi d_o) U_h through norm1, scale o c less its mean; position j reads it by P_ij / s_j.
-Readers EdgeFinder::head_readers(int64_t layer, const std::vector<std::size_t>& heads) {
-  const BlockSeen& seen = walk_.block(layer);
-  const BlockWeights& w = network_.block(layer);
+/// 1 / s_j of norm1 at every position.
+std::vector<double> EdgeFinder::inverse_deviations(const BlockSeen& seen) const {
   std::vector<double> inverse(static_cast<std::size_t>(n_));
   for (int64_t j = 0; j < n_; ++j) {
     const auto z = numbers_of(seen.z_pre.value, (row_ * n_ + j) * d_, d_);
@@ -237,31 +237,55 @@ Readers EdgeFinder::head_readers(int64_t layer, const std::vector<std::size_t>& 
     for (const double x : z) variance += (x - mean) * (x - mean) / static_cast<double>(d_);
     inverse[static_cast<std::size_t>(j)] = 1 / std::sqrt(variance + subject_.config().norm_eps);
   }
-  const auto count = static_cast<int64_t>(heads.size());
-  const Matrix wide(device_, count, k_ * p_);  // a head's gradient in its own columns, 0 elsewhere
+  return inverse;
+}
+
+/// Through norm1: the direction becomes scale o c less its mean; returned is what reading by it gets of biases.
+double EdgeFinder::through_norm(const BlockWeights& w, const Tensor& wide, const Tensor& directions, int64_t r) const {
+  const double biases =
+      dot_numbers(directions, r * d_, w.norm1_shift, 0, d_) + dot_numbers(wide, r * k_ * p_, w.u_bias, 0, k_ * p_);
+  auto c = numbers_of(directions, r * d_, d_);
+  for (int64_t j = 0; j < d_; ++j) c[static_cast<std::size_t>(j)] *= number_at(w.norm1_scale, j);
+  const double mean = std::accumulate(c.begin(), c.end(), 0.0) / static_cast<double>(d_);
+  for (int64_t j = 0; j < d_; ++j) set_number(directions, r * d_ + j, c[static_cast<std::size_t>(j)] - mean);
+  return biases;
+}
+
+// Direction of a head: c = (Pi d_o) U through norm1; position j reads it by P_ij / s_j. With a trace, position j - 1
+// reads besides c = (share o Pi d_o) U by P_ij / s_(j-1): rows `count` and beyond.
+Readers EdgeFinder::head_readers(int64_t layer, const std::vector<std::size_t>& heads) {
+  const BlockSeen& seen = walk_.block(layer);
+  const BlockWeights& w = network_.block(layer);
+  const std::vector<double> inverse = inverse_deviations(seen);
+  const auto count = static_cast<int64_t>(heads.size()), rows = w.share ? 2 * count : count;
+  const Matrix wide(device_, rows, k_ * p_);  // a head's gradient in the columns of its values, 0 elsewhere
   std::memset(wide->data, 0, wide->bytes());
-  Readers readers{Matrix(device_, count, d_), {}};
-  const Tensor& to = *readers.directions;
   for (int64_t r = 0; r < count; ++r) {
     const Unit& u = out_.units[heads[static_cast<std::size_t>(r)]];
     const auto g = network_.value_gradient(seen, row_, u);
-    for (int64_t c = 0; c < p_; ++c) set_number(*wide, (r * k_ + u.index) * p_ + c, g[static_cast<std::size_t>(c)]);
+    for (int64_t c = 0; c < p_; ++c) {
+      const int64_t column = network_.value_row(u.index) + c;
+      const double x = g[static_cast<std::size_t>(c)];
+      set_number(*wide, r * k_ * p_ + column, x);
+      if (w.share) set_number(*wide, (count + r) * k_ * p_ + column, number_at(w.share, column) * x);
+    }
   }
-  gemm(device_, {.a = *wide, .b = w.u, .c = to});
+  Readers readers{Matrix(device_, rows, d_), {}};
+  gemm(device_, {.a = *wide, .b = w.u, .c = *readers.directions});
+  std::vector<double> biases;
+  for (int64_t r = 0; r < rows; ++r) biases.push_back(through_norm(w, *wide, *readers.directions, r));
   for (int64_t r = 0; r < count; ++r) {
     const std::size_t place = heads[static_cast<std::size_t>(r)];
     const Unit& u = out_.units[place];
-    const double biases =
-        dot_numbers(to, r * d_, w.norm1_shift, 0, d_) + dot_numbers(*wide, r * k_ * p_, w.u_bias, 0, k_ * p_);
-    auto c = numbers_of(to, r * d_, d_);
-    for (int64_t j = 0; j < d_; ++j) c[static_cast<std::size_t>(j)] *= number_at(w.norm1_scale, j);
-    const double mean = std::accumulate(c.begin(), c.end(), 0.0) / static_cast<double>(d_);
-    for (int64_t j = 0; j < d_; ++j) set_number(to, r * d_ + j, c[static_cast<std::size_t>(j)] - mean);
     for (int64_t j = 0; j < n_; ++j) {
       const double weight = number_at(seen.pattern.value, ((row_ * k_ + u.index) * n_ + u.position) * n_ + j);
       if (weight == 0) continue;
-      readers.readings.push_back({place, r, j, weight * inverse[static_cast<std::size_t>(j)]});
-      out_.inflows[place].biases += weight * biases;
+      const auto read = [&](int64_t row, int64_t position) {
+        readers.readings.push_back({place, row, position, weight * inverse[static_cast<std::size_t>(position)]});
+        out_.inflows[place].biases += weight * biases[static_cast<std::size_t>(row)];
+      };
+      read(r, j);
+      if (w.share && j > 0) read(count + r, j - 1);
     }
   }
   return readers;

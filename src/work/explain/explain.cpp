@@ -204,7 +204,7 @@ std::vector<double> sources_of(const Walk& walk, int64_t row, const Unit& head) 
   const std::vector<double> d_y = network.value_gradient(b, row, head);
   for (int64_t j = 0; j < n; ++j) {
     const double weight = number_at(b.pattern.value, ((row * k + head.index) * n + head.position) * n + j);
-    const auto v = numbers_of(b.coords.value, (row * n + j) * width + network.value_column() + head.index * p, p);
+    const auto v = numbers_of(b.coords.value, (row * n + j) * width + network.value_column(head.index), p);
     out[static_cast<std::size_t>(j)] = weight * std::inner_product(v.begin(), v.end(), d_y.begin(), 0.0);
   }
   return out;

@@ -17,7 +17,10 @@ LayerChange::LayerChange(const Subject& subject, int64_t layer, int64_t position
 }
 
 Network::Network(const Subject& subject)
-    : heads_(subject.config().heads), exclusive_(is_white_box(subject.config().family) && subject.config().exclusive) {
+    : heads_(subject.config().heads),
+      head_dim_(subject.config().head_dim()),
+      exclusive_(is_white_box(subject.config().family) && subject.config().exclusive),
+      relay_(is_white_box(subject.config().family) && subject.config().relay) {
   const ModelConfig& c = subject.config();
   const bool white = is_white_box(c.family);
   const int64_t width = c.attention_width();
@@ -31,6 +34,7 @@ Network::Network(const Subject& subject)
                    .norm1_shift = find(at + "norm1.shift"),
                    .u = find(half + (white ? "u" : "qkv")),
                    .u_bias = find(half + "qkv_bias"),
+                   .share = find(half + "trace"),
                    .w = find(half + "w"),
                    .w_bias = find(half + "w_bias"),
                    .gamma1 = find(at + "gamma1"),
@@ -50,10 +54,10 @@ Network::Network(const Subject& subject)
 
 std::vector<double> Network::value_gradient(const BlockSeen& block, int64_t row, const Unit& head) const {
   const int64_t n = block.heads.value.shape[1], d = block.heads.value.cols(), p = d / heads_;
-  const int64_t at = (row * n + head.position) * d + head.index * p;
-  std::vector<double> g = numbers_of(block.heads.grad, at, p);
+  const int64_t at = (row * n + head.position) * d;
+  std::vector<double> g = numbers_of(block.heads.grad, at + head.index * p, p);
   if (!exclusive_) return g;
-  const std::vector<double> w = numbers_of(block.coords.value, at, p);  // exclusive attention has coords as wide
+  const std::vector<double> w = numbers_of(block.coords.value, at + value_row(head.index), p);  // coords as wide
   const double along = std::inner_product(g.begin(), g.end(), w.begin(), 0.0) /
                        (std::inner_product(w.begin(), w.end(), w.begin(), 0.0) + exclude_eps);
   for (std::size_t c = 0; c < g.size(); ++c) g[c] -= along * w[c];

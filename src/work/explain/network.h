@@ -12,6 +12,7 @@ namespace crate {
 struct BlockWeights {
   Tensor norm1_scale, norm1_shift;  // (d)
   Tensor u, u_bias;                 // (k p, d): the rows that make values; (k p)
+  Tensor share;                     // (k p): of the token before, which values carry; or empty
   Tensor w, w_bias, gamma1;         // (d, k p), (d), (d); no w: heads write as they are
   Tensor v, v_bias, gamma2;         // what an atom writes: (m, d), or (d, m) when v_by_columns; empty: atom j is axis j
   bool v_by_columns = false;
@@ -35,16 +36,18 @@ class Network {
  public:
   explicit Network(const Subject& subject);
   const BlockWeights& block(int64_t i) const { return blocks_[static_cast<std::size_t>(i)]; }
-  /// Where the values begin in a row of coords.
-  int64_t value_column() const { return value_column_; }
+  /// Where the values of a head begin among the rows of u that make values.
+  int64_t value_row(int64_t head) const { return (relay_ ? (head + 1) % heads_ : head) * head_dim_; }
+  /// Where they begin in a row of coords.
+  int64_t value_column(int64_t head) const { return value_column_ + value_row(head); }
   /// The target's gradient at the weighted sum of values of one head at one position: d_o, without its part along the
-  /// query's own row when the attention is exclusive.
+  /// query's own value row when the attention is exclusive.
   std::vector<double> value_gradient(const BlockSeen& block, int64_t row, const Unit& head) const;
 
  private:
   std::vector<BlockWeights> blocks_;
-  int64_t value_column_, heads_;
-  bool exclusive_;
+  int64_t value_column_, heads_, head_dim_;
+  bool exclusive_, relay_;
 };
 
 }  // namespace crate

@@ -79,7 +79,7 @@ UnitMeaning meaning_of_units(const ModelConfig& config) {
               "never negative, and nothing else.",
         exact};
   }
-  if (config.family == Family::gpt_relu)
+  if (config.relu_units())
     return {"neuron", "A unit is a hidden ReLU neuron of the second half; it writes its column into the stream.",
             exact};
   return {"neuron", "A unit is a hidden GELU neuron, read as its gate times its pre-activation.",

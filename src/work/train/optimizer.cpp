@@ -12,8 +12,11 @@ bool is_block_matrix(const Param& p) {
   return p.value.shape.rank() == 2 && p.name.find("blocks.") != std::string::npos;
 }
 
-// Query, key and value of the twin lie in one matrix and are three maps.
-int64_t maps_in(const Param& p) { return p.name.ends_with(".qkv") ? 3 : 1; }
+// Query, key and value of the twin lie in one matrix and are three maps; each head has a metric of its own.
+int64_t maps_in(const Param& p) {
+  if (p.name.ends_with(".metric_q") || p.name.ends_with(".metric_k")) return p.value.rows() / p.value.cols();
+  return p.name.ends_with(".qkv") ? 3 : 1;
+}
 
 }  // namespace
 
