@@ -38,7 +38,7 @@ template <class T> struct ScoreRowGrads {
   T* factor = nullptr;
 };
 
-/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds p (p + 3) numbers.
+/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds p (p + 12) numbers.
 template <class T> struct ScoreRowKernels {
   /// rows (n, p) = the raw rows after the steps above.
   void (*make)(const ScoreRows<T>& s, T* rows, T* room);

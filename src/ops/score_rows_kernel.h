@@ -62,7 +62,7 @@ inline void copy_turned(const float* x, const float* turns, float sign, float fa
   }
 }
 
-/// The row after the shift: in place where there is none, else in `room`.
+/// The row after the shift: where it lies if there is none, else in `room`.
 inline const float* shifted(const ScoreRows<float>& s, Index i, float* room) {
   const float* w = s.w.at + i * s.w.stride;
   if (s.shift == nullptr || i == 0) return w;
@@ -71,60 +71,93 @@ inline const float* shifted(const ScoreRows<float>& s, Index i, float* room) {
   return room;
 }
 
-/// to = x M for columns c .. c + width vectors; even and odd rows of M are summed apart, so that sums need not wait.
-template <int width> inline void product_columns(const float* x, const float* m, float* to, Index p) {
-  Vec even[width] = {}, odd[width] = {};
-  Index r = 0;
-  for (; r + 2 <= p; r += 2, m += 2 * p) {
+inline constexpr int few = 4;  // rows that a metric's matrix, or the sums of its gradient, are loaded for at once
+
+/// to (rows, p) = x M for `width` vectors of columns.
+template <int rows, int width> inline void product_columns(const float* const* x, const float* m, float* to, Index p) {
+  Vec sums[rows][width] = {};
+  for (Index r = 0; r < p; ++r, m += p) {
     for (int v = 0; v < width; ++v) {
-      even[v] = simd::load(m + v * lanes) * x[r] + even[v];
-      odd[v] = simd::load(m + p + v * lanes) * x[r + 1] + odd[v];
+      const Vec y = simd::load(m + v * lanes);
+      for (int i = 0; i < rows; ++i) sums[i][v] = y * x[i][r] + sums[i][v];
     }
   }
-  for (int v = 0; v < width && r < p; ++v) even[v] = simd::load(m + v * lanes) * x[r] + even[v];
-  for (int v = 0; v < width; ++v) simd::store(to + v * lanes, even[v] + odd[v]);
+  for (int i = 0; i < rows; ++i)
+    for (int v = 0; v < width; ++v) simd::store(to + i * p + v * lanes, sums[i][v]);
 }
 
-/// to (p) = x M, M (p, p); `to` is not x.
-inline void row_product(const float* x, const float* m, float* to, Index p) {
+template <int rows> inline void product_rows(const float* const* x, const float* m, float* to, Index p) {
   Index c = 0;
-  for (; c + 4 * lanes <= p; c += 4 * lanes) product_columns<4>(x, m + c, to + c, p);
-  for (; c + 2 * lanes <= p; c += 2 * lanes) product_columns<2>(x, m + c, to + c, p);
-  for (; c + lanes <= p; c += lanes) product_columns<1>(x, m + c, to + c, p);
+  for (; c + 2 * lanes <= p; c += 2 * lanes) product_columns<rows, 2>(x, m + c, to + c, p);
+  for (; c + lanes <= p; c += lanes) product_columns<rows, 1>(x, m + c, to + c, p);
   for (; c < p; ++c) {
-    float sum = 0;
-    for (Index r = 0; r < p; ++r) sum += x[r] * m[r * p + c];
-    to[c] = sum;
+    for (int i = 0; i < rows; ++i) {
+      float sum = 0;
+      for (Index r = 0; r < p; ++r) sum += x[i][r] * m[r * p + c];
+      to[i * p + c] = sum;
+    }
   }
 }
 
-/// The row after shift and metric: where it lies, or in `room`, 2 p numbers, of which the first p keep the row before
-/// the metric.
-inline const float* compared(const ScoreRows<float>& s, Index i, float* room) {
-  const float* x = shifted(s, i, room);
-  if (s.metric == nullptr) return x;
-  row_product(x, s.metric, room + s.p, s.p);
-  return room + s.p;
+/// to (count, p) = the rows x times M (p, p), count <= few; `to` holds none of x.
+inline void rows_product(const float* const* x, Index count, const float* m, float* to, Index p) {
+  if (count == few) return product_rows<few>(x, m, to, p);
+  for (Index i = 0; i < count; ++i) product_rows<1>(x + i, m, to + i * p, p);
 }
+
+/// sums (p, p) += x' y for count <= few rows, those of y p apart.
+inline void add_outer(const float* const* x, const float* y, Index count, float* sums, Index p) {
+  for (Index r = 0; r < p; ++r, sums += p) {
+    Index c = 0;
+    for (; c + lanes <= p; c += lanes) {
+      Vec sum = simd::load(sums + c);
+      for (Index i = 0; i < count; ++i) sum = simd::load(y + i * p + c) * x[i][r] + sum;
+      simd::store(sums + c, sum);
+    }
+    for (; c < p; ++c)
+      for (Index i = 0; i < count; ++i) sums[c] += x[i][r] * y[i * p + c];
+  }
+}
+
+/// Rows `first` on, at most few, on their way to being compared: after the shift, and after the metric.
+struct FewRows {
+  const float *raw[few], *x[few];
+  Index count;
+
+  /// `room` and `products` hold few p numbers each, for rows that do not lie anywhere else.
+  FewRows(const ScoreRows<float>& s, Index first, float* room, float* products)
+      : count(s.n - first < few ? s.n - first : few) {
+    for (Index i = 0; i < count; ++i) x[i] = raw[i] = shifted(s, first + i, room + i * s.p);
+    if (s.metric == nullptr) return;
+    rows_product(raw, count, s.metric, products, s.p);
+    for (Index i = 0; i < count; ++i) x[i] = products + i * s.p;
+  }
+};
 
 inline float over_rms(const ScoreRows<float>& s, const float* x) {
   return 1.0F / __builtin_sqrtf(dot_rows(x, x, s.p) / static_cast<float>(s.p) + static_cast<float>(s.eps));
 }
 
+/// to = row i from x, what shift and metric made of it; in place if need be.
+inline void finish_row(const ScoreRows<float>& s, Index i, const float* x, float* to) {
+  float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
+  if (s.pairs != nullptr) {
+    copy_turned(x, s.pairs, 1.0F, factor, to, s.p);
+    x = to;
+    factor = 1.0F;
+  }
+  if (s.turns != nullptr) {
+    copy_turned(x, s.turns + i * s.p, 1.0F, factor, to, s.p);
+  } else {
+    copy_scaled(x, factor, to, s.p);
+  }
+}
+
 inline void make_rows(const ScoreRows<float>& s, float* rows, float* room) {
-  for (Index i = 0; i < s.n; ++i, rows += s.p) {
-    const float* x = compared(s, i, room);
-    float factor = s.norm ? over_rms(s, x) * s.factor : 1.0F;
-    if (s.pairs != nullptr) {
-      copy_turned(x, s.pairs, 1.0F, factor, rows, s.p);
-      x = rows;
-      factor = 1.0F;
-    }
-    if (s.turns != nullptr) {
-      copy_turned(x, s.turns + i * s.p, 1.0F, factor, rows, s.p);
-    } else {
-      copy_scaled(x, factor, rows, s.p);
-    }
+  for (Index first = 0; first < s.n; first += few) {
+    float* to = rows + first * s.p;
+    const FewRows block(s, first, room, to);
+    for (Index i = 0; i < block.count; ++i) finish_row(s, first + i, block.x[i], to + i * s.p);
   }
 }
 
@@ -146,39 +179,51 @@ inline void add_pair_products(const float* g, const float* x, float factor, floa
   }
 }
 
+/// g = the gradient of x, with d_row that of row i; adds what norm and pairs learn.
+inline void unfinish_row(const ScoreRows<float>& s, Index i, const float* d_row, const float* x, float* g,
+                         const ScoreRowGrads<float>& d) {
+  if (s.turns != nullptr) {
+    copy_turned(d_row, s.turns + i * s.p, -1.0F, 1.0F, g, s.p);
+  } else {
+    copy_scaled(d_row, 1.0F, g, s.p);
+  }
+  const float r = s.norm ? over_rms(s, x) : 1.0F;
+  if (s.pairs != nullptr) {
+    add_pair_products(g, x, s.norm ? r * s.factor : 1.0F, d.pairs, s.p);
+    copy_turned(g, s.pairs, -1.0F, 1.0F, g, s.p);
+  }
+  if (!s.norm) return;
+  const float along = dot_rows(x, g, s.p) * r;
+  *d.factor += along;
+  copy_scaled(g, r * s.factor, g, s.p);
+  add_scaled(x, -r * r * s.factor * along / static_cast<float>(s.p), g, s.p);
+}
+
 inline void unmake_rows(const ScoreRows<float>& s, const float* d_rows, float* d_w, const ScoreRowGrads<float>& d,
                         float* room) {
-  float* g = room + 2 * s.p;
-  float* turned = g + s.p;  // the metric's transpose
-  for (Index i = 0; s.metric != nullptr && i < s.p * s.p; ++i) turned[i % s.p * s.p + i / s.p] = s.metric[i];
-  for (Index i = 0; i < s.n; ++i, d_rows += s.p, d_w += s.p) {
-    if (s.turns != nullptr) {
-      copy_turned(d_rows, s.turns + i * s.p, -1.0F, 1.0F, g, s.p);
-    } else {
-      copy_scaled(d_rows, 1.0F, g, s.p);
-    }
-    const float* x = s.norm || s.pairs != nullptr || s.metric != nullptr ? compared(s, i, room) : nullptr;
-    const float r = s.norm ? over_rms(s, x) : 1.0F;
-    if (s.pairs != nullptr) {
-      add_pair_products(g, x, s.norm ? r * s.factor : 1.0F, d.pairs, s.p);
-      copy_turned(g, s.pairs, -1.0F, 1.0F, g, s.p);
-    }
-    if (s.norm) {
-      const float along = dot_rows(x, g, s.p) * r;
-      *d.factor += along;
-      copy_scaled(g, r * s.factor, g, s.p);
-      add_scaled(x, -r * r * s.factor * along / static_cast<float>(s.p), g, s.p);
+  const Index p = s.p;
+  float *products = room + few * p, *grads = products + few * p, *transpose = grads + few * p;
+  for (Index r = 0; s.metric != nullptr && r < p; ++r)
+    for (Index c = 0; c < p; ++c) transpose[c * p + r] = s.metric[r * p + c];
+  for (Index first = 0; first < s.n; first += few) {
+    const FewRows block(s, first, room, products);
+    const float* g[few];
+    for (Index i = 0; i < block.count; ++i) {
+      unfinish_row(s, first + i, d_rows + (first + i) * p, block.x[i], grads + i * p, d);
+      g[i] = grads + i * p;
     }
     if (s.metric != nullptr) {
-      const float* raw = s.shift == nullptr || i == 0 ? s.w.at + i * s.w.stride : room;
-      for (Index r = 0; r < s.p; ++r) add_scaled(g, raw[r], d.metric + r * s.p, s.p);
-      row_product(g, turned, room + s.p, s.p);
-      copy_scaled(room + s.p, 1.0F, g, s.p);
+      add_outer(block.raw, grads, block.count, d.metric, p);
+      rows_product(g, block.count, transpose, products, p);
     }
-    add_scaled(g, 1.0F, d_w, s.p);
-    if (s.shift == nullptr || i == 0) continue;
-    add_products(s.shift, g, d_w - s.p, s.p);
-    add_products(s.w.at + (i - 1) * s.w.stride, g, d.shift, s.p);
+    for (Index k = 0; k < block.count; ++k) {
+      const Index i = first + k;
+      const float* d_raw = (s.metric != nullptr ? products : grads) + k * p;
+      add_scaled(d_raw, 1.0F, d_w + i * p, p);
+      if (s.shift == nullptr || i == 0) continue;
+      add_products(s.shift, d_raw, d_w + (i - 1) * p, p);
+      add_products(s.w.at + (i - 1) * s.w.stride, d_raw, d.shift, p);
+    }
   }
 }
 
