@@ -77,7 +77,7 @@ template <class T> T* take_zeros(T*& scratch, Index count) {
 
 std::size_t head_scratch(const AttendShape& shape) {
   const Index rows = shape.n_q + shape.n_k;
-  return attend_scratch(shape) + static_cast<std::size_t>(shape.p * (5 * rows + shape.p + 12));
+  return attend_scratch(shape) + static_cast<std::size_t>(5 * shape.p * rows + score_rows_room(shape.p));
 }
 
 template <class T>
@@ -125,7 +125,7 @@ void scores_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, At
   const bool one = one_copy(x);
   T* d_k = take(scratch, n * p);
   T* d_q = one ? d_k : take(scratch, n * p);
-  T* room = take(scratch, p * (p + 12));
+  T* room = take(scratch, score_rows_room(p));
   raw.q = scores.q;
   raw.k = scores.k;
   kernels.backward(scores.shape, raw, {{d_q, p}, {d_k, p}, {sums.v, p}, false, false, true}, scratch);

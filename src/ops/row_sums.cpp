@@ -15,6 +15,11 @@ CRATE_CLONES void add_four(const float* x, int64_t n, float* sums) {
   for (int64_t j = 0; j < n; ++j) sums[j] += (x[j] + x[n + j]) + (x[2 * n + j] + x[3 * n + j]);
 }
 
+CRATE_CLONES void add_both(const float* x, const float* y, int64_t n, float* sums) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) sums[j] += x[j] * y[j];
+}
+
 }  // namespace
 
 RowSums::RowSums(Device& device, int64_t rows, int64_t chunk_rows, int64_t n)
@@ -48,5 +53,7 @@ void add_rows(const float* x, int64_t rows, int64_t n, float* sums) {
   for (; i + 4 <= rows; i += 4) add_four(x + i * n, n, sums);
   for (; i < rows; ++i) add(x + i * n, n, sums);
 }
+
+void add_products(const float* x, const float* y, int64_t n, float* sums) { add_both(x, y, n, sums); }
 
 }  // namespace crate

@@ -24,5 +24,7 @@ class RowSums {
 
 /// sums[j] += x[i, j] for `rows` rows of n numbers.
 void add_rows(const float* x, int64_t rows, int64_t n, float* sums);
+/// sums[j] += x[j] y[j] for n numbers.
+void add_products(const float* x, const float* y, int64_t n, float* sums);
 
 }  // namespace crate

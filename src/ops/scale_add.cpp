@@ -18,11 +18,6 @@ CRATE_CLONES void scale_row(const float* d_y, const float* gamma, float* d_x, bo
   for (int64_t j = 0; j < d; ++j) d_x[j] = (add ? d_x[j] : 0.0F) + gamma[j] * d_y[j];
 }
 
-CRATE_CLONES void grow_products(const float* a, const float* b, float* sums, int64_t d) {
-#pragma omp simd
-  for (int64_t j = 0; j < d; ++j) sums[j] += a[j] * b[j];
-}
-
 void forward_ref(Device&, const ScaleAddCall& c) {
   visit_ref(c.x.dtype, [&](auto zero) { ref::scale_add<decltype(zero)>(c); });
 }
@@ -49,7 +44,7 @@ void backward_cpu(Device& device, const ScaleAddCall& c, const ScaleAddGrad& to)
     float* d_gamma = sums.open(chunk);
     for (int64_t i = lo * d; i < hi * d; i += d) {
       if (d_x) scale_row(d_y + i, gamma, d_x + i, to.d_x.add, d);
-      grow_products(d_y + i, x + i, d_gamma, d);
+      add_products(d_y + i, x + i, d, d_gamma);
     }
   });
   sums.close();

@@ -38,7 +38,10 @@ template <class T> struct ScoreRowGrads {
   T* factor = nullptr;
 };
 
-/// Loops over one head's rows in T. Dense rows lie p apart. `room` holds p (p + 12) numbers.
+/// Numbers of `room` below.
+constexpr std::ptrdiff_t score_rows_room(std::ptrdiff_t p) { return p * (p + 12); }
+
+/// Loops over one head's rows in T. Dense rows lie p apart.
 template <class T> struct ScoreRowKernels {
   /// rows (n, p) = the raw rows after the steps above.
   void (*make)(const ScoreRows<T>& s, T* rows, T* room);

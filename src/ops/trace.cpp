@@ -18,16 +18,6 @@ CRATE_CLONES void add_share(const float* x, const float* share, const float* bef
   for (int64_t j = 0; j < d; ++j) y[j] = x[j] + share[j] * before[j];
 }
 
-CRATE_CLONES void grow(const float* x, float* y, int64_t d) {
-#pragma omp simd
-  for (int64_t j = 0; j < d; ++j) y[j] += x[j];
-}
-
-CRATE_CLONES void grow_products(const float* a, const float* b, float* sums, int64_t d) {
-#pragma omp simd
-  for (int64_t j = 0; j < d; ++j) sums[j] += a[j] * b[j];
-}
-
 void forward_ref(Device&, const TraceCall& c) {
   visit_ref(c.x.dtype, [&](auto zero) { ref::trace<decltype(zero)>(c); });
 }
@@ -61,13 +51,13 @@ void backward_cpu(Device& device, const TraceCall& c, const TraceGrad& to) {
   parallel_chunks(c.x.rows(), chunk_rows, [&](int64_t chunk, int64_t lo, int64_t hi) {
     float* d_share = sums.open(chunk);
     for (int64_t i = lo; i < hi; ++i) {
-      if (i % n > 0) grow_products(d_y + i * d, x + (i - 1) * d, d_share, d);
+      if (i % n > 0) add_products(d_y + i * d, x + (i - 1) * d, d, d_share);
       if (!d_x) continue;
       if (to.d_x.add)
-        grow(d_y + i * d, d_x + i * d, d);
+        add_rows(d_y + i * d, 1, d, d_x + i * d);
       else
         std::copy_n(d_y + i * d, d, d_x + i * d);
-      if (i % n + 1 < n) grow_products(d_y + (i + 1) * d, share, d_x + i * d, d);
+      if (i % n + 1 < n) add_products(d_y + (i + 1) * d, share, d, d_x + i * d);
     }
   });
   sums.close();
