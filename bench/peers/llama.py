@@ -17,7 +17,7 @@ TYPES = {"f32": "f32", "bf16": "bf16", "int8": "q8_0"}
 MODELS = {
     "gpt2": ["gpt2-base"],
     "crate-lm": ["crate-lm-12l", "--dim=1008", "--heads=14", "--codes=0.05"],
-    "crate-one": ["crate-one-bench", "--dim=768", "--heads=18", "--layers=12", "--atoms=3264", "--vocab=50257", "--context=1024", "--codes=0.05"],
+    "crate-one": ["crate-one-bench", "--dim=768", "--heads=24", "--layers=12", "--atoms=3808", "--vocab=50257", "--context=1024", "--codes=0.05"],
 }
 
 

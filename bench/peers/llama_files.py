@@ -4,7 +4,7 @@
   "GGUF", version, number of tensors, number of settings; the settings (name, type, value); of each tensor its name,
   dimensions (the fastest first), type and place; then the tensors, each at a multiple of 32 bytes.
 
-Matrices are f32, bf16 or q8_0 (32 numbers as bytes with one half-precision scale); vectors and positions stay f32.
+Its tokens have made-up names, which llama.cpp as npm brings it wants to see. Matrices are f32, bf16 or q8_0 (32 numbers as bytes with one half-precision scale); vectors and positions stay f32.
 """
 import argparse
 import array
@@ -13,7 +13,7 @@ import struct
 
 TYPES = {"f32": (0, 1, 4), "bf16": (30, 1, 2), "q8_0": (8, 32, 34)}  # number, and a block's numbers and bytes
 ALIGN, PIECE = 32, 65536
-U32, F32, TEXT = 4, 6, 8
+U32, F32, TEXT, LIST = 4, 6, 8, 9
 
 
 def text(s):
@@ -22,6 +22,10 @@ def text(s):
 
 def setting(name, kind, value):
     return text(name) + struct.pack("<I", kind) + (text(value) if kind == TEXT else struct.pack({U32: "<I", F32: "<f"}[kind], value))
+
+
+def texts(name, values):
+    return text(name) + struct.pack("<IIQ", LIST, TEXT, len(values)) + b"".join(text(v) for v in values)
 
 
 def random_piece(dtype):
@@ -56,7 +60,10 @@ def settings_of(o):
                         ("feed_forward_length", 4 * o.dim), ("attention.head_count", o.heads), ("vocab_size", o.vocab)):
         yield setting(f"gpt2.{name}", U32, value)
     yield setting("gpt2.attention.layer_norm_epsilon", F32, 1e-5)
-    yield setting("tokenizer.ggml.model", TEXT, "none")
+    yield setting("tokenizer.ggml.model", TEXT, "gpt2")
+    yield setting("tokenizer.ggml.pre", TEXT, "gpt-2")
+    yield texts("tokenizer.ggml.tokens", [f"t{i}" for i in range(o.vocab)])
+    yield texts("tokenizer.ggml.merges", ["t 0"])
 
 
 def write(path, o):

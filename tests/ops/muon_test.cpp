@@ -94,7 +94,8 @@ TEST(Muon, PartsAreMapsOfTheirOwn) {
 TEST(Muon, CpuFollowsTheReference) {
   Device ref({.kind = DeviceKind::ref}), cpu({.kind = DeviceKind::cpu, .guard = true});
   for (const auto& [shape, parts] :
-       {std::pair{Shape{17, 33}, 1}, std::pair{Shape{40, 13}, 1}, std::pair{Shape{48, 16}, 3}}) {
+       {std::pair{Shape{17, 33}, 1}, std::pair{Shape{40, 13}, 1}, std::pair{Shape{48, 16}, 3},
+        std::pair{Shape{20, 25}, 1}, std::pair{Shape{33, 160}, 1}}) {
     const MuonState r{random<double>(ref, shape, 0), random<double>(ref, shape, 1), matrix(ref, shape)};
     const MuonState c{random<float>(cpu, shape, 0), random<float>(cpu, shape, 1), cpu.allocate(shape)};
     set_zero(cpu, c.m);
@@ -128,6 +129,29 @@ TEST(Muon, BitsDoNotDependOnTheThreads) {
     before = now;
   }
   set_thread_count(threads);
+}
+
+TEST(Muon, DirectionsThatAreNotThereStayAway) {
+  // A gradient of one direction: its step is that direction and, rounded numbers or not, next to nothing beside it.
+  Device device;
+  const Shape shape{30, 200};
+  const MuonState s{device.allocate(shape), device.allocate(shape), device.allocate(shape)};
+  set_zero(device, s.value);
+  set_zero(device, s.m);
+  const auto at = [&](int64_t i, int64_t j) { return std::cos(1.0 + static_cast<double>(i)) * std::sin(3.0 * j); };
+  double squares = 0;
+  for (int64_t i = 0; i < shape[0]; ++i) {
+    for (int64_t j = 0; j < shape[1]; ++j) {
+      s.grad.as<float>()[i * shape[1] + j] = static_cast<float>(at(i, j));
+      squares += at(i, j) * at(i, j);
+    }
+  }
+  muon_step(device, s, {.lr = -1 / muon_scale(shape[0], shape[1])});
+  double beside = 0;
+  for (int64_t i = 0; i < shape[0]; ++i)
+    for (int64_t j = 0; j < shape[1]; ++j)
+      beside += std::pow(s.value.as<float>()[i * shape[1] + j] - five_times(1) * at(i, j) / std::sqrt(squares), 2);
+  EXPECT_LT(std::sqrt(beside), 1e-3);
 }
 
 TEST(Muon, GradientsOfZerosMoveNothing) {

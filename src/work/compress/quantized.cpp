@@ -6,16 +6,27 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "tensor/vector.h"
 
 namespace crate {
 namespace {
 
+CRATE_CLONES bool all_finite(const float* x, int64_t n) {
+  uint32_t bad = 0;
+#pragma omp simd reduction(| : bad)
+  for (int64_t i = 0; i < n; ++i) bad |= (std::bit_cast<uint32_t>(x[i]) & 0x7F800000) == 0x7F800000 ? 1U : 0U;
+  return bad == 0;
+}
+
 std::vector<float> floats_of(const Param& p) {
-  std::vector<float> out(static_cast<std::size_t>(p.value.numel()));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = p.value.dtype == Dtype::f32 ? p.value.as<float>()[i] : static_cast<float>(p.value.as<double>()[i]);
-    require(std::isfinite(out[i]), "the weights of {} hold {}; such a model cannot be quantized", p.name, out[i]);
-  }
+  const int64_t n = p.value.numel();
+  std::vector<float> out(static_cast<std::size_t>(n));
+  if (p.value.dtype == Dtype::f32)
+    std::copy_n(p.value.as<float>(), n, out.begin());
+  else
+    std::copy_n(p.value.as<double>(), n, out.begin());
+  require(all_finite(out.data(), n),
+          "the weights of {} hold numbers that are not finite; such a model cannot be quantized", p.name);
   return out;
 }
 
@@ -25,12 +36,27 @@ float short_scale(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t
 // The nearest number that the upper three bytes of a float can hold.
 float short_float(float x) { return std::bit_cast<float>((std::bit_cast<uint32_t>(x) + 0x80) & 0xFFFFFF00); }
 
-float level_of(float w, float scale, float most) { return std::clamp(std::round(w / scale), -most, most); }
+// The nearest of the whole numbers -most .. most, most < 128, halves away from zero.
+float level_of(float w, float scale, float most) {
+  const float x = std::min(std::max(w / scale, -most), most);
+  return static_cast<float>(static_cast<int32_t>(x + (x < 0 ? -0.5F : 0.5F)));
+}
+
+CRATE_CLONES void levels_of(const float* row, float scale, float most, int8_t* to, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = static_cast<int8_t>(level_of(row[j], scale, most));
+}
+
+CRATE_CLONES float largest_of(const float* row, int64_t n) {
+  float largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int64_t j = 0; j < n; ++j) largest = std::max(largest, std::fabs(row[j]));
+  return largest;
+}
 
 // The scale that loses least: the one that fits the largest number, or a smaller one that cuts it off.
 float best_scale(const float* row, int64_t n, float most) {
-  float largest = 0;
-  for (int64_t j = 0; j < n; ++j) largest = std::max(largest, std::fabs(row[j]));
+  const float largest = largest_of(row, n);
   float best = short_scale(largest / most);
   double least = INFINITY;
   const int tries = most < 100 && largest > 0 ? 25 : 0;  // of 8 bits none is worth cutting off
@@ -56,8 +82,7 @@ QuantizedMatrix rounded(const std::vector<float>& w, int64_t rows, int64_t cols,
       const float* row = w.data() + i * cols;
       const float scale = best_scale(row, cols, most);
       m.scales[static_cast<std::size_t>(i)] = scale;
-      for (int64_t j = 0; j < cols && scale > 0; ++j)
-        m.values[static_cast<std::size_t>(i * cols + j)] = static_cast<int8_t>(level_of(row[j], scale, most));
+      if (scale > 0) levels_of(row, scale, most, m.values.data() + i * cols, cols);
     }
   });
   return m;
