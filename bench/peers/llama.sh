@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # llama.cpp's decoding and ours. LLAMA_BENCH names its program, built by you: LLAMA_BENCH=path/to/llama-bench; or
-# LLAMA_NPM the folder in which `npm install node-llama-cpp` was run (it brings llama.cpp built).
+# LLAMA_NPM the folder in which `npm install node-llama-cpp` was run (it brings the library, built).
 # More arguments go to llama.py. One JSON line a model and type; `speedup` is our tokens a second over theirs.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -z "${LLAMA_NPM:-}" ] || LLAMA_BENCH=bench/peers/llama_npm.mjs
+[ -z "${LLAMA_NPM:-}" ] || LLAMA_BENCH=bench/peers/llama_npm.py
 if [ ! -x "${LLAMA_BENCH:-}" ]; then
   echo "bench/peers: neither LLAMA_BENCH (llama.cpp's llama-bench) nor LLAMA_NPM is given, not compared" >&2
   exit 0

@@ -75,9 +75,8 @@ void LearningOptions::validate(const ModelConfig& config) const {
 LearningOptions learning_on(const QuantizedModel& prior) {
   LearningOptions options;
   options.context = prior.config.context;
-  options.chunk = std::min(options.chunk, options.context);
+  options.chunk = std::min<int64_t>(64, options.context);
   options.every = 256;
-  options.batch = 2;
   options.replay = 0;
   options.rate = 200;
   return options;

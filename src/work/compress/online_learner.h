@@ -19,11 +19,11 @@ namespace crate {
 
 /// All that both ends must agree on; travels in the archive.
 struct LearningOptions {
-  int64_t dim = 128, heads = 4, layers = 4, context = 128;  // of a model that begins knowing nothing
+  int64_t dim = 128, heads = 4, layers = 4, context = 256;  // of a model that begins knowing nothing
   int64_t streams = 1;                                      // pieces of a segment that are coded side by side, at most
-  int64_t chunk = 64;                                       // bytes of each that a window predicts, at most
+  int64_t chunk = 128;                                      // bytes of each that a window predicts, at most
   int64_t every = 128;                                      // bytes between two rounds of learning, at most
-  int64_t batch = 4;                                        // windows of a step
+  int64_t batch = 2;                                        // windows of a step
   int64_t replay = 50;     // percent of them that are drawn from everything known; the others are the newest
   int64_t steps = 1;       // of a round
   int64_t rate = 16000;    // learning rate in millionths
