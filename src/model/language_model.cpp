@@ -9,18 +9,23 @@ namespace {
 
 constexpr int64_t worth_parting = 64;  // tokens of a sequence: shorter ones make products of too few rows
 
-// Numbers that a token leaves behind in a layer: w, or its key and value.
-int64_t cached_width(const ModelConfig& config) {
+// Numbers of a token's row in a layer: w, or its key and value.
+int64_t row_width(const ModelConfig& config) {
   return (is_white_box(config.family) ? 1 : 2) * config.attention_width();
 }
+
+// Are its keys kept beside it? Where a metric makes them, they cost more to make than to read.
+bool keeps_keys(const ModelConfig& config) { return is_white_box(config.family) && config.metric && !config.shift; }
 
 }  // namespace
 
 DecodeState::DecodeState(Device& device, const ModelConfig& config, int64_t batch) : device_(device) {
-  const int64_t width = cached_width(config);
+  const int64_t width = row_width(config);
   const bool traces = is_white_box(config.family) && config.trace;
   for (int64_t i = 0; i < config.layers; ++i) {
     caches_.push_back({.rows = device.allocate({batch, config.context, width}), .used = 0});
+    if (keeps_keys(config))
+      caches_.back().keys = device.allocate({batch * config.heads, config.context, config.head_dim()});
     if (traces) caches_.back().newest = device.allocate({batch, width});
   }
 }
@@ -28,6 +33,7 @@ DecodeState::DecodeState(Device& device, const ModelConfig& config, int64_t batc
 DecodeState::~DecodeState() {
   for (TokenCache& cache : caches_) {
     device_.pool().release(cache.rows.data);
+    if (cache.keys) device_.pool().release(cache.keys.data);
     if (cache.newest) device_.pool().release(cache.newest.data);
   }
 }
@@ -37,7 +43,8 @@ void DecodeState::clear() {
 }
 
 int64_t DecodeState::bytes_per_token(const ModelConfig& config, Dtype dtype) {
-  return config.layers * cached_width(config) * static_cast<int64_t>(size_of(dtype));
+  const int64_t width = row_width(config) + (keeps_keys(config) ? config.attention_width() : 0);
+  return config.layers * width * static_cast<int64_t>(size_of(dtype));
 }
 
 LanguageModel::LanguageModel(Device& device, const ModelConfig& config)

@@ -28,7 +28,8 @@ class DecodeState {
   int64_t length() const { return caches_.front().used; }
   void clear();
   TokenCache* at(int64_t layer) { return &caches_[static_cast<std::size_t>(layer)]; }
-  /// Bytes one more token costs, over all layers: d numbers a layer for MSSA, 2 d for ordinary attention.
+  /// Bytes one more token costs, over all layers: d numbers a layer for MSSA, 2 d with a metric and for ordinary
+  /// attention.
   static int64_t bytes_per_token(const ModelConfig& config, Dtype dtype);
 
  private:

@@ -32,6 +32,13 @@ struct Made {
 /// The head whose columns hold this head's values.
 int64_t value_head(const Made& m, int64_t head) { return m.call.relay ? (head + 1) % m.call.heads : head; }
 
+bool keeps_keys(const Made& m) { return m.call.cache != nullptr && m.call.cache->keys; }
+
+/// Those of one head, one after the other: strided rows of few numbers are slow to read.
+template <class T> T* kept_keys(const Made& m, int64_t sequence, int64_t head) {
+  return m.call.cache->keys.as<T>() + (sequence * m.call.heads + head) * m.key_rows * m.p;
+}
+
 /// A head's columns of n rows of t.
 struct Piece {
   int64_t first_row, n, column;
@@ -86,6 +93,7 @@ template <class T> HeadInputs<T> inputs_of(const Made& m, int64_t sequence, int6
   x.k = rows_of(m, scored, {first, m.n_k, m.k_column + column}, scratch);
   x.v = v_is_k ? x.k : rows_of(m, m.keys, {first, m.n_k, m.v_column + v_column}, scratch);
   x.q = q_is_k ? x.k : rows_of(m, asked, {first_q, m.n_q, call.q_column + column}, scratch);
+  if (keeps_keys(m)) x.made = {kept_keys<T>(m, sequence, head), m.p};
   x.exclusive = call.exclusive;
   if (x.exclusive && column == v_column) x.own = x.q;
   if (x.exclusive && column != v_column) x.own = rows_of(m, asked, {first_q, m.n_q, call.v_column + v_column}, scratch);
@@ -143,12 +151,20 @@ template <class T> void make_factors(const Made& m) {
   for (int64_t c = 0; c < m.d; ++c) m.factors.as<T>()[c] = from[c] + T(c % m.p < m.p / 2 ? 1 : 0);
 }
 
+/// Those of the call's own tokens.
+template <class T>
+void keep_keys(const Made& m, const AttendKernels<T>& kernels, const HeadInputs<T>& x, int64_t sequence, int64_t head,
+               T* scratch) {
+  head_keys<T>(kernels, x, {kept_keys<T>(m, sequence, head) + (m.n_k - m.n_q) * m.p, m.p}, scratch);
+}
+
 template <class T> void compute(Run& run, const Made& m) {
   if (m.factors) make_factors<T>(m);
   if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);
+    if (keeps_keys(m)) keep_keys(m, kernels, x, sequence, head, scratch);
     write_rows(m, sequence, head, scratch,
                [&](HeadOut<T> o, T* rest) { head_forward<T>(kernels, x, o, kept_of<T>(m, task), rest); });
   });
@@ -280,6 +296,11 @@ void check(const Run& run, const AttentionCall& c, int64_t d, int64_t p) {
   const int64_t width = c.source.cols() - c.k_column;
   require(rows.shape.rank() == 3 && rows.shape[0] == c.source.shape[0] && rows.cols() == width,
           "[{}] cache must be ({}, capacity, {}), came {}", c.op, c.source.shape[0], width, rows.shape.str());
+  const Tensor& keys = c.cache->keys;
+  const Shape kept{rows.shape[0] * c.heads, rows.shape[1], p};
+  require(!keys || (keys.shape == kept && keys.dtype == run.real()), "[{}] kept keys must be {}, came {}", c.op,
+          kept.str(), keys.shape.str());
+  require(!keys || !c.shift, "[{}] kept keys serve calls without shift", c.op);
   require(c.cache->used + c.source.shape[1] <= rows.shape[1], "[{}] cache of {} tokens is full: {} used, {} came", c.op,
           rows.shape[1], c.cache->used, c.source.shape[1]);
 }
@@ -344,7 +365,8 @@ Tensor attention(Run& run, const AttentionCall& call) {
   const DeviceKind kind = run.device().kind();
   forward_kernels.on(kind)(run, m);
   Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
-  if (call.metric_q) forward += metrics_cost(batch, m.n_q, m.n_k, d, m.p);
+  if (call.metric_q) forward += metrics_cost(batch, m.n_q, keeps_keys(m) ? m.n_q : m.n_k, d, m.p);
+  if (keeps_keys(m)) forward.bytes += 4.0 * static_cast<double>(batch * m.n_k * d);
   if (run.frozen())
     run.record_frozen(call.op, m.out, forward, [&run, m, kind] { frozen_kernels.on(kind)(run, m); });
   else

@@ -14,10 +14,12 @@ namespace crate {
 
 /// Past tokens of b sequences while decoding: what the operator was given for them, row by row. One vector of d a token
 /// for mssa (keys and values are the same tensor), two for mha (key, then value). Options are applied when the rows are
-/// read, so a cache holds the same numbers whatever the options, but for `trace`, which comes before.
+/// read, so a cache holds the same numbers whatever the options, but for `trace`, which comes before. A metric makes
+/// that dear, p operations for every number that is read; so its keys may be kept as they are scored.
 struct TokenCache {
   Tensor rows;         // (b, capacity, d) for mssa, (b, capacity, 2 d) for mha; allocated by the owner
   int64_t used = 0;    // rows filled; the operator appends its tokens and advances this
+  Tensor keys = {};    // (b k, capacity, p): score rows of keys (ops/score_rows.h), head by head; or none, with shift
   Tensor newest = {};  // (b, d): the newest token's row before `trace` (ops/trace.h), where the model has it
 };
 

@@ -44,7 +44,7 @@ template <class T> struct ScoreInputs {
   HeadRows<T> q, k;
   ScoreInputs(const AttendKernels<T>& kernels, const HeadInputs<T>& x, T*& scratch) : shape(x.shape), q(x.q), k(x.k) {
     if (plain_scores(x)) return;
-    k = make(kernels, key_rows(x), scratch);
+    k = x.made.at != nullptr ? x.made : make(kernels, key_rows(x), scratch);
     if (one_copy(x)) {
       q = k;
       if (x.norm) shape.scale *= static_cast<double>(re(x.temperature));
@@ -78,6 +78,17 @@ template <class T> T* take_zeros(T*& scratch, Index count) {
 std::size_t head_scratch(const AttendShape& shape) {
   const Index rows = shape.n_q + shape.n_k;
   return attend_scratch(shape) + static_cast<std::size_t>(5 * shape.p * rows + score_rows_room(shape.p));
+}
+
+template <class T> void head_keys(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> to, T* scratch) {
+  const Index first = x.shape.n_k - x.shape.n_q;
+  ScoreRows<T> rows = key_rows(x);
+  rows.n = x.shape.n_q;
+  rows.w.at += first * rows.w.stride;
+  if (rows.turns != nullptr) rows.turns += first * rows.p;
+  T* const made = take(scratch, rows.n * rows.p);
+  kernels.rows.make(rows, made, scratch);
+  kernels.rows.put(rows.n, rows.p, made, to, false);
 }
 
 template <class T>
@@ -221,6 +232,7 @@ template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
 }
 
 using Complex = std::complex<double>;
+template void head_keys(const AttendKernels<float>&, const HeadInputs<float>&, HeadOut<float>, float*);
 template void head_forward(const AttendKernels<float>&, const HeadInputs<float>&, HeadOut<float>,
                            const HeadKept<float>&, float*);
 template void head_pattern(const AttendKernels<float>&, const HeadInputs<float>&, const HeadKept<float>&, float*,
@@ -233,6 +245,7 @@ template void head_values_backward(const AttendKernels<float>&, const HeadInputs
                                    HeadRows<float>, HeadOut<float>, bool, float*, float*);
 template void rotary_turns(int64_t, int64_t, double, float*);
 
+template void head_keys(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>, double*);
 template void head_forward(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>,
                            const HeadKept<double>&, double*);
 template void head_pattern(const AttendKernels<double>&, const HeadInputs<double>&, const HeadKept<double>&, double*,
@@ -245,6 +258,7 @@ template void head_values_backward(const AttendKernels<double>&, const HeadInput
                                    HeadRows<double>, HeadOut<double>, bool, double*, double*);
 template void rotary_turns(int64_t, int64_t, double, double*);
 
+template void head_keys(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>, Complex*);
 template void head_forward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>,
                            const HeadKept<Complex>&, Complex*);
 template void head_pattern(const AttendKernels<Complex>&, const HeadInputs<Complex>&, const HeadKept<Complex>&,

@@ -15,7 +15,8 @@ namespace crate {
 template <class T> struct HeadInputs {
   AttendShape shape;
   HeadRows<T> q, k, v;
-  HeadRows<T> own;  ///< the queries' own value rows, n_q of them; read only with exclusive
+  HeadRows<T> own;   ///< the queries' own value rows, n_q of them; read only with exclusive
+  HeadRows<T> made;  ///< k', n_k of them, where it is kept; or none
   bool norm = false;
   double norm_eps = 1e-6;
   T temperature = T{1};          ///< factor of the normed queries
@@ -48,6 +49,9 @@ template <class T> struct HeadGrads {
 
 /// Numbers of scratch that the functions below need.
 std::size_t head_scratch(const AttendShape& shape);
+
+/// k' of the last n_q positions, to be kept. Without shift, which reads the row before.
+template <class T> void head_keys(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> to, T* scratch);
 
 template <class T>
 void head_forward(const AttendKernels<T>& kernels, const HeadInputs<T>& x, HeadOut<T> o, const HeadKept<T>& kept,

@@ -170,6 +170,27 @@ TEST_P(Attention, DecodingWithACacheGivesTheSameRows) {
   }
 }
 
+TEST_P(Attention, KeptKeysAreThoseThatWouldBeMadeAgain) {
+  crate::Run run(device_);
+  MssaArgs args = all_options(run);
+  args.shift = {};
+  TokenCache cache{run.make({batch, n, d}), 0};
+  TokenCache keeping{run.make({batch, n, d}), 0, run.make({batch * heads, n, d / heads})};
+  int64_t lo = 0;
+  for (const int64_t hi : {7, 8, 9, 14, 16, 19}) {
+    SCOPED_TRACE(hi);
+    const Tensor part = tensor(run, {batch, hi - lo, d}, tokens(in_.w, d, lo, hi));
+    args.cache = &cache;
+    const Numbers made = numbers(mssa(run, part, args));
+    args.cache = &keeping;
+    EXPECT_LT(distance(numbers(mssa(run, part, args)), made), is_ref() ? 1e-15 : 1e-6);
+    lo = hi;
+  }
+  args.shift = run.constant({d}, 0.5);
+  keeping.used = 0;
+  EXPECT_THROW(mssa(run, tensor(run, {batch, n, d}, in_.w), args), Error);
+}
+
 TEST_P(Attention, LaterTokensDoNotReachEarlierOnes) {
   crate::Run run(device_);
   const Numbers before = numbers(mssa(run, tensor(run, {batch, n, d}, in_.w), all_options(run)));
