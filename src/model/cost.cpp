@@ -41,6 +41,7 @@ class Walk {
   struct Span {
     int64_t rows, n_q, n_k;
     bool causal;
+    bool cached = false;
     int64_t tokens() const { return rows * n_q; }
   };
   void blocks(const ModelConfig& c, const Span& s) {
@@ -70,7 +71,10 @@ class Walk {
     product(s.tokens(), c.dim, is_white_box(c.family) ? width : 3 * width);
     if (is_white_box(c.family) && c.trace) add(trace_cost(s.tokens(), width), 2, 1.5);
     Cost attention = attention_cost(s.rows, s.n_q, s.n_k, width, s.causal);
-    if (is_white_box(c.family) && c.metric) attention += metrics_cost(s.rows, s.n_q, s.n_k, width, c.head_dim());
+    const bool kept = s.cached && keeps_keys(c);
+    if (is_white_box(c.family) && c.metric)
+      attention += metrics_cost(s.rows, s.n_q, kept ? s.n_q : s.n_k, width, c.head_dim());
+    if (kept) attention += attention_cost(s.rows, 0, s.n_k, width, false);
     add(attention, 2, 2);
     if (c.attention_output()) product(s.tokens(), width, c.dim);
     join(c, s, true, mirrored || !c.attention_output());
@@ -177,9 +181,11 @@ Cost forward_cost(const ModelConfig& config, int64_t rows, int64_t n) {
   return walk.sum().forward;
 }
 
+bool keeps_keys(const ModelConfig& config) { return is_white_box(config.family) && config.metric && !config.shift; }
+
 Cost decode_cost(const ModelConfig& config, int64_t used) {
   Walk walk(false);
-  walk_text(walk, config, {1, 1, used + 1, true});
+  walk_text(walk, config, {.rows = 1, .n_q = 1, .n_k = used + 1, .causal = true, .cached = true});
   walk.product(1, config.dim, config.vocab);
   return walk.sum().forward;
 }

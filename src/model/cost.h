@@ -17,6 +17,10 @@ ModelCost training_cost(const ModelConfig& config, int64_t rows, int64_t n);
 /// One forward up to the logits of every position or image, nothing recorded. Auto-encoders: up to the loss.
 Cost forward_cost(const ModelConfig& config, int64_t rows, int64_t n);
 
+/// Does a cache keep the keys beside the coordinates (TokenCache::keys)? Where a metric makes them, they cost more to
+/// make than to read.
+bool keeps_keys(const ModelConfig& config);
+
 /// The next token of one sequence with `used` tokens in the cache: all weights are read once, and the cache.
 Cost decode_cost(const ModelConfig& config, int64_t used);
 

@@ -1,5 +1,6 @@
 #include "model/language_model.h"
 
+#include "model/cost.h"
 #include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/linear.h"
@@ -13,9 +14,6 @@ constexpr int64_t worth_parting = 64;  // tokens of a sequence: shorter ones mak
 int64_t row_width(const ModelConfig& config) {
   return (is_white_box(config.family) ? 1 : 2) * config.attention_width();
 }
-
-// Are its keys kept beside it? Where a metric makes them, they cost more to make than to read.
-bool keeps_keys(const ModelConfig& config) { return is_white_box(config.family) && config.metric && !config.shift; }
 
 }  // namespace
 

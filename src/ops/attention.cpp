@@ -366,7 +366,7 @@ Tensor attention(Run& run, const AttentionCall& call) {
   forward_kernels.on(kind)(run, m);
   Cost forward = attention_cost(batch, m.n_q, m.n_k, d, call.causal);
   if (call.metric_q) forward += metrics_cost(batch, m.n_q, keeps_keys(m) ? m.n_q : m.n_k, d, m.p);
-  if (keeps_keys(m)) forward.bytes += 4.0 * static_cast<double>(batch * m.n_k * d);
+  if (keeps_keys(m)) forward += attention_cost(batch, 0, m.n_k, d, false);  // another n_k rows are read
   if (run.frozen())
     run.record_frozen(call.op, m.out, forward, [&run, m, kind] { frozen_kernels.on(kind)(run, m); });
   else
