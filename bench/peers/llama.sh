@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # llama.cpp's decoding and ours. LLAMA_BENCH names its program, built by you: LLAMA_BENCH=path/to/llama-bench; or
-# LLAMA_NPM the folder in which `npm install node-llama-cpp` was run (it brings the library, built).
+# LLAMA_LIBRARY the folder of its shared libraries, built by others.
 # More arguments go to llama.py. One JSON line a model and type; `speedup` is our tokens a second over theirs.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -z "${LLAMA_NPM:-}" ] || LLAMA_BENCH=bench/peers/llama_npm.py
+[ -z "${LLAMA_LIBRARY:-}" ] || LLAMA_BENCH=bench/peers/llama_library.py
 if [ ! -x "${LLAMA_BENCH:-}" ]; then
-  echo "bench/peers: neither LLAMA_BENCH (llama.cpp's llama-bench) nor LLAMA_NPM is given, not compared" >&2
+  echo "bench/peers: neither LLAMA_BENCH (llama.cpp's llama-bench) nor LLAMA_LIBRARY is given, not compared" >&2
   exit 0
 fi
 against=""

@@ -4,7 +4,7 @@
   "GGUF", version, number of tensors, number of settings; the settings (name, type, value); of each tensor its name,
   dimensions (the fastest first), type and place; then the tensors, each at a multiple of 32 bytes.
 
-Its tokens have made-up names, which llama.cpp as npm brings it wants to see. Matrices are f32, bf16 or q8_0 (32 numbers as bytes with one half-precision scale); vectors and positions stay f32.
+Its tokens have made-up names. Matrices are f32, bf16 or q8_0 (32 numbers as bytes with one half-precision scale); vectors and positions stay f32.
 """
 import argparse
 import array

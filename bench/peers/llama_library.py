@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""llama.cpp's library as npm brings it, built for every processor, with the options and the answer of its llama-bench
-that llama.py reads: tokens a second of decoding one sequence from an empty cache.
+"""llama.cpp's shared library, where somebody else built it, with the options and the answer of its llama-bench that
+llama.py reads: tokens a second of decoding one sequence from an empty cache.
 
-LLAMA_NPM: the folder in which `npm install node-llama-cpp` was run. Its settings are structures that grow from version to
-version; here they are bytes, of which only the first number of a context's, its length in tokens, is touched.
+LLAMA_LIBRARY: the folder of libllama, libggml and its libraries for the processor. Its settings are structures that grow
+from version to version; here they are bytes, of which only the first number of a context's, its length in tokens, is
+touched.
 """
 import argparse
 import ctypes
@@ -16,7 +17,7 @@ SETTINGS, BATCH = 1024, 56  # bytes: more than any version's settings; a batch's
 
 
 def options():
-    p = argparse.ArgumentParser(description="llama.cpp from npm in the place of llama-bench", add_help=False)
+    p = argparse.ArgumentParser(description="llama.cpp's library in the place of llama-bench", add_help=False)
     for name, kind in (("-m", str), ("-p", int), ("-n", int), ("-t", int), ("-r", int), ("-o", str)):
         p.add_argument(name, type=kind)
     return p.parse_args()
@@ -30,13 +31,10 @@ class Llama:
     """One model and one sequence."""
 
     def __init__(self, folder, file, threads, length):
-        libraries = glob.glob(os.path.join(folder, "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"))
-        if not libraries:
-            raise SystemExit(f"bench/peers: no llama.cpp below {folder}; run npm install node-llama-cpp there")
-        load = lambda name: ctypes.CDLL(glob.glob(os.path.join(libraries[0], name))[0], mode=ctypes.RTLD_GLOBAL)
+        load = lambda name: ctypes.CDLL(self.found(folder, name), mode=ctypes.RTLD_GLOBAL)
         load("libggml-base.so*")
         ggml, self.llama = load("libggml.*so*"), load("libllama.*so*")
-        ggml.ggml_backend_load_all_from_path(libraries[0].encode())
+        ggml.ggml_backend_load_all_from_path(folder.encode())
         settings, self.batch = block(SETTINGS), block(BATCH)
         model_settings = self.function("llama_model_default_params", settings)()
         model = self.function("llama_model_load_from_file", ctypes.c_void_p, ctypes.c_char_p, settings)(file.encode(), model_settings)
@@ -51,6 +49,13 @@ class Llama:
         self.one = self.function("llama_batch_get_one", self.batch, ctypes.POINTER(ctypes.c_int32), ctypes.c_int32)
         self.step = self.function("llama_decode", ctypes.c_int32, ctypes.c_void_p, self.batch)
         self.wait = self.function("llama_synchronize", None, ctypes.c_void_p)
+
+    @staticmethod
+    def found(folder, name):
+        files = sorted(glob.glob(os.path.join(folder, name)))
+        if not files:
+            raise SystemExit(f"bench/peers: LLAMA_LIBRARY, {folder}, holds no {name}")
+        return files[0]
 
     def function(self, name, result, *arguments):
         f = getattr(self.llama, name)
@@ -67,7 +72,7 @@ class Llama:
 
 def main():
     o = options()
-    llama = Llama(os.environ["LLAMA_NPM"], o.m, o.t, max(256, o.n))
+    llama = Llama(os.environ["LLAMA_LIBRARY"], o.m, o.t, max(256, o.n))
     samples = []
     for _ in range(o.r + 1):
         begin = time.perf_counter()
