@@ -19,7 +19,7 @@ namespace crate {
 struct TokenCache {
   Tensor rows;         // (b, capacity, d) for mssa, (b, capacity, 2 d) for mha; allocated by the owner
   int64_t used = 0;    // rows filled; the operator appends its tokens and advances this
-  Tensor keys = {};    // (b k, capacity, p): score rows of keys (ops/score_rows.h), head by head; or none, with shift
+  Tensor keys = {};    // (b k, capacity, p): score rows of keys (ops/score_rows.h), head by head; or none
   Tensor newest = {};  // (b, d): the newest token's row before `trace` (ops/trace.h), where the model has it
 };
 
