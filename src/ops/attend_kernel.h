@@ -58,6 +58,25 @@ inline float lse_of(const Running& run) {
   return run.total == 0.0F ? -__builtin_inff() : run.top * ln_2 + __builtin_logf(run.total);
 }
 
+/// to (vecs vectors) = the sum of n rows of v, each times its factor, in chains that hide each other's latency.
+template <int vecs> inline void sum_rows(Index n, const float* factor, Rows v, float* to) {
+  constexpr int chains = 4;
+  Vec sums[chains][vecs] = {};
+  Index j = 0;
+  for (; j + chains <= n; j += chains) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < chains; ++chain) {
+      const float* row = v.at + (j + chain) * v.stride;
+#pragma GCC unroll 4
+      for (int i = 0; i < vecs; ++i) sums[chain][i] += simd::load(row + i * lanes) * factor[j + chain];
+    }
+  }
+  for (; j < n; ++j)
+    for (int i = 0; i < vecs; ++i) sums[0][i] += simd::load(v.at + j * v.stride + i * lanes) * factor[j];
+  for (int i = 0; i < vecs; ++i)
+    simd::store(to + i * lanes, (sums[0][i] + sums[1][i]) + (sums[2][i] + sums[3][i]));
+}
+
 /// Forward for a query or two: dot products with the rows where they lie.
 inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, float* lse, Scratch room) {
   const Index pp = round_up(s.p, lanes);
@@ -77,10 +96,9 @@ inline void forward_few(const AttendShape& s, Rows q, Rows k, Rows v, Out o, flo
     }
     Running run;
     absorb<F32>(scores, 1.0F, seen, run);
-    for (Index c = 0; c < whole; c += panel) {
-      const Index vecs = least(panel, whole - c) / lanes;
-      product<F32, false, 1>(vecs, seen, scores, 0, 1, v.at + c, v.stride, sums + c, 0);
-    }
+    Index c = 0;
+    for (; c + 2 * lanes <= whole; c += 2 * lanes) sum_rows<2>(seen, scores, {v.at + c, v.stride}, sums + c);
+    if (c < whole) sum_rows<1>(seen, scores, {v.at + c, v.stride}, sums + c);
     if (whole < s.p) {
       Vec last{};
       for (Index j = 0; j < seen; ++j)

@@ -96,22 +96,22 @@ template <class Of, bool add, int vecs, int... I>
   (simd::store(at(I), add ? simd::load(at(I)) + sums[I] : sums[I]), ...);
 }
 
-template <class Of, bool add, int vecs, int rows = group>
+template <class Of, bool add, int vecs>
 [[gnu::noinline]] void product(Index depth, const float* a, Index a_row, Index a_step, const float* b, Index b_row,
                                float* c, Index c_row) {
-  block<Of, add, vecs>(std::make_integer_sequence<int, rows * vecs>{}, depth, a, a_row, a_step, b, b_row, c, c_row);
+  block<Of, add, vecs>(std::make_integer_sequence<int, group * vecs>{}, depth, a, a_row, a_step, b, b_row, c, c_row);
 }
 
 /// product for 1 <= vecs <= wide known at run time.
-template <class Of, bool add, int rows = group>
+template <class Of, bool add>
 void product(Index vecs, Index depth, const float* a, Index a_row, Index a_step, const float* b, Index b_row, float* c,
              Index c_row) {
   if constexpr (wide == 4) {
-    if (vecs == 4) return product<Of, add, 4, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
-    if (vecs == 3) return product<Of, add, 3, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+    if (vecs == 4) return product<Of, add, 4>(depth, a, a_row, a_step, b, b_row, c, c_row);
+    if (vecs == 3) return product<Of, add, 3>(depth, a, a_row, a_step, b, b_row, c, c_row);
   }
-  if (vecs == 2) return product<Of, add, 2, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
-  product<Of, add, 1, rows>(depth, a, a_row, a_step, b, b_row, c, c_row);
+  if (vecs == 2) return product<Of, add, 2>(depth, a, a_row, a_step, b, b_row, c, c_row);
+  product<Of, add, 1>(depth, a, a_row, a_step, b, b_row, c, c_row);
 }
 
 /// c += a b for b and c of any width in whole vectors, both with rows `width` apart.

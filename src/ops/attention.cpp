@@ -114,7 +114,9 @@ template <class T> HeadKept<T> kept_of(const Made& m, int64_t task) {
 
 /// f(task, sequence, head, scratch) for every head of every sequence, in parallel where that pays.
 template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
-  constexpr double worth_threads = 1 << 20;  // multiply-adds: waking a thread costs about as much as 2^18 of them
+  // In multiply-adds. Waking a thread costs about as much as 2^18 of them, which of a query or two take longer: they are
+  // products with vectors.
+  const double worth_threads = m.n_q <= 2 ? 1 << 18 : 1 << 20;
   const int64_t heads = m.call.heads;
   const int64_t tasks = m.batch * heads;
   const double work = static_cast<double>(tasks * m.n_q) * static_cast<double>(m.n_k * m.p);

@@ -13,6 +13,7 @@ namespace crate {
 namespace {
 
 constexpr int64_t chunk_rows = 128;
+static_assert(chunk_rows % gate_rows == 0, "two threads would write one word of gates");
 
 void encode_ref(Device&, const IstaCall& c) {
   visit_ref(c.v.dtype, [&](auto zero) { ref::ista<decltype(zero)>(c); });
@@ -59,7 +60,7 @@ void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_
     z = next;
   }
   if (c.pre) relu_rows(z, code);
-  if (c.signs) relu_rows(code, c.signs.row_slice(lo, hi));
+  if (c.gates) write_gates(code, gates_of_rows(c.gates, lo, hi));
 }
 
 void encode_cpu(Device& device, const IstaCall& c) {
@@ -96,7 +97,7 @@ void backward_chunk(Device& device, const IstaCall& c, const IstaGrad& to, const
   if (several) std::fill_n(d_sum->as<float>(), d_sum->numel(), 0.0F);
   Tensor d_z = to.d_y.row_slice(lo, hi);
   for (int s = c.steps; s-- > 0;) {
-    const Tensor z = (s + 1 < c.steps ? c.earlier[s] : c.signs ? c.signs : c.code).row_slice(lo, hi);
+    const Tensor z = s + 1 < c.steps ? c.earlier[s].row_slice(lo, hi) : gates_of_rows(c.gates, lo, hi);
     const Tensor g = kept.g[s]->row_slice(lo, hi), t = kept.t[s]->row_slice(lo, hi);
     mask_rows(d_z, z, g, sums);
     gemm(device, {.a = g, .b = c.dict, .c = t, .trans_b = true, .b_is_weight = true});
@@ -205,10 +206,11 @@ Tensor ista(Run& run, const Tensor& v, const IstaArgs& args) {
   check(v, args);
   Device& device = run.device();
   IstaCall c{v, args.dict, args.eta, args.lambda, args.residual, run.make(v.shape), args.steps, {}, {}, {}, {}, {}};
-  c.code = c.residual ? run.make_operand(v.shape) : c.y;
-  if (!c.residual && run.recording() && run.operand() == Dtype::bf16) c.signs = run.make_operand(v.shape);
+  const bool cpu = device.kind() != DeviceKind::ref, walks_back = run.recording() && cpu && !run.frozen();
+  if (walks_back) c.gates = run.make(gates_shape(v.rows(), v.cols()), Dtype::i32);
+  const Scratch passing = run.scratch(walks_back && c.residual ? v.bytes() : 0);  // a code that leaves its gates alone
+  c.code = !c.residual ? c.y : walks_back ? Tensor{passing.as<void>(), v.shape, v.dtype} : run.make(v.shape);
   if (run.wants(args.site, "pre")) c.pre = run.make(v.shape);
-  const bool cpu = device.kind() != DeviceKind::ref;
   for (int s = 0; run.recording() && cpu && s < c.steps; ++s) c.resids.push_back(run.make_operand(v.shape));
   for (int s = 0; run.recording() && (cpu || run.frozen()) && s + 1 < c.steps; ++s)
     c.earlier.push_back(run.make_operand(v.shape));

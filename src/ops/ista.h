@@ -37,7 +37,7 @@ struct IstaCall {
   Edit edit = {};               // of the code by a tap, while a frozen run records
   std::vector<Tensor> earlier;  // z_1 .. z_(steps-1), kept for the frozen rule and by the cpu kernel for its backward
   std::vector<Tensor> resids;   // r_1 .. r_steps, likewise
-  Tensor signs = {};            // the code as bf16, where it is y, which may be given up before the backward
+  Tensor gates = {};            // of z_steps, a bit each (ops/threshold.h): all that the cpu's backward reads of it
 };
 struct IstaGrad {
   Tensor d_y;

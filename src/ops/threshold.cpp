@@ -21,6 +21,33 @@ CRATE_CLONES void mask_row_and_sum(const float* d_z, const float* z, float* g, f
   }
 }
 
+// Row `row` of 32: its bit of n words.
+CRATE_CLONES void set_gates(const float* z, int row, int32_t* gates, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) gates[j] = (row == 0 ? 0 : gates[j]) | (z[j] > 0 ? 1 << row : 0);
+}
+
+CRATE_CLONES void gate_row(const float* d_z, const int32_t* gates, int row, float* g, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) g[j] = (gates[j] >> row & 1) != 0 ? d_z[j] : 0.0F;
+}
+
+CRATE_CLONES void add_row(const float* g, float* sums, int64_t n) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) sums[j] += g[j];
+}
+
+void mask_rows_by_gates(const Tensor& d_z, const Tensor& gates, const Tensor& g, float* sums) {
+  const int64_t n = gates.cols();
+  WideRows from(d_z), to(g);
+  for (int64_t i = 0; i < d_z.rows(); ++i) {
+    float* row = to.write(i);
+    gate_row(from.read(i), gates.as<int32_t>() + i / gate_rows * n, static_cast<int>(i % gate_rows), row, n);
+    if (sums) add_row(row, sums, n);
+    to.done(i);
+  }
+}
+
 CRATE_CLONES void relu_numbers(const float* pre, float* z, int64_t n) {
 #pragma omp simd
   for (int64_t j = 0; j < n; ++j) z[j] = pre[j] <= 0 ? 0.0F : pre[j];
@@ -79,7 +106,19 @@ void write_threshold(const Tensor& eta, const Tensor& lambda, const RowSums& sum
   for (int64_t j = 0; j < n; ++j) d[j] = (add ? d[j] : 0.0F) - step * total[j];
 }
 
+Tensor gates_of_rows(const Tensor& gates, int64_t lo, int64_t hi) {
+  return gates.row_slice(lo / gate_rows, (hi + gate_rows - 1) / gate_rows);
+}
+
+void write_gates(const Tensor& z, const Tensor& gates) {
+  const int64_t n = z.cols();
+  WideRows from(z);
+  for (int64_t i = 0; i < z.rows(); ++i)
+    set_gates(from.read(i), static_cast<int>(i % gate_rows), gates.as<int32_t>() + i / gate_rows * n, n);
+}
+
 void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums) {
+  if (z.dtype == Dtype::i32) return mask_rows_by_gates(d_z, z, g, sums);
   const int64_t n = z.cols();
   WideRows from(d_z), code(z), to(g);
   for (int64_t i = 0; i < z.rows(); ++i) {

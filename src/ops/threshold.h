@@ -29,7 +29,15 @@ void write_threshold(const Tensor& eta, const Tensor& lambda, const RowSums& sum
 
 // Of the matrices below any may be bf16 (Run::make_operand).
 
-/// g = d_z where z > 0, else 0; also adds g to sums[0 .. n) when sums is given.
+/// Which numbers of a matrix (rows, n) are above zero, a bit each: a word holds a column of 32 rows, bit i % 32 of word
+/// (i / 32, j), so that a row is a loop over whole words. i32 (ceil(rows / 32), n).
+constexpr int64_t gate_rows = 32;
+inline Shape gates_shape(int64_t rows, int64_t n) { return {(rows + gate_rows - 1) / gate_rows, n}; }
+/// The gates of rows lo .. hi; lo is a multiple of gate_rows.
+Tensor gates_of_rows(const Tensor& gates, int64_t lo, int64_t hi);
+void write_gates(const Tensor& z, const Tensor& gates);
+
+/// g = d_z where z > 0, else 0, z being a code or its gates; also adds g to sums[0 .. n) when sums is given.
 void mask_rows(const Tensor& d_z, const Tensor& z, const Tensor& g, float* sums);
 
 /// z = pre where pre > 0, else 0.
