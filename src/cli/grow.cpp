@@ -29,16 +29,25 @@ struct Grown {
 
 double per_token_and_layer(const GrowthPoint& p) { return p.memory.per_token_and_layer(p.tokens, p.config.layers); }
 
+bool is_decoding(const Options& o) { return o.growth.size == GrowingSize::codes; }
+
 void print(const Options& o, const Grown& g, double peak_gflops) {
   const ModelConfig& c = g.points.front().config;
   fmt::print("{} by {}, {}: dim {}, {} layers, {} heads, {} tokens in {} at first\n", g.model, o.by, o.dtype, c.dim,
              c.layers, c.heads, g.points.front().tokens, g.points.front().batch);
-  fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12} {:>9} {:>14}\n", o.by, "training ms", "of f32 peak", "forward ms",
-             "of f32 peak", "MB", "B/token/layer");
-  for (const GrowthPoint& p : g.points)
-    fmt::print("{:>8} {:>12.2f} {:>10.1f} % {:>12.2f} {:>10.1f} % {:>9.1f} {:>14.0f}\n", p.value, p.train.ms,
-               100 * p.train.gflops / peak_gflops, p.forward.ms, 100 * p.forward.gflops / peak_gflops,
-               1e-6 * p.memory.peak_bytes, per_token_and_layer(p));
+  if (is_decoding(o)) {
+    fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12}\n", "codes, %", "decoding ms", "tokens/s", "MB read", "GB/s");
+    for (const GrowthPoint& p : g.points)
+      fmt::print("{:>8.1f} {:>12.3f} {:>12.1f} {:>12.1f} {:>12.1f}\n", 100 * p.decode.codes, p.decode.step.ms,
+                 p.decode.step.per_second, 1e-6 * p.decode.bytes, p.decode.gbs());
+  } else {
+    fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12} {:>9} {:>14}\n", o.by, "training ms", "of f32 peak", "forward ms",
+               "of f32 peak", "MB", "B/token/layer");
+    for (const GrowthPoint& p : g.points)
+      fmt::print("{:>8} {:>12.2f} {:>10.1f} % {:>12.2f} {:>10.1f} % {:>9.1f} {:>14.0f}\n", p.value, p.train.ms,
+                 100 * p.train.gflops / peak_gflops, p.forward.ms, 100 * p.forward.gflops / peak_gflops,
+                 1e-6 * p.memory.peak_bytes, per_token_and_layer(p));
+  }
   for (const GrowthCurve& curve : g.curves)
     fmt::print("{:<9} grows as {}^{:.3f} +- {:.3f}, between the last two as ^{:.3f}\n", curve.name, o.by,
                curve.law.exponent, curve.law.error, curve.law.last_exponent);
@@ -46,7 +55,16 @@ void print(const Options& o, const Grown& g, double peak_gflops) {
 
 nlohmann::json json_of(const Options& o, const Grown& g, double peak_gflops) {
   nlohmann::json rows = nlohmann::json::array(), fits = nlohmann::json::array();
-  for (const GrowthPoint& p : g.points)
+  for (const GrowthPoint& p : g.points) {
+    if (is_decoding(o)) {
+      rows.push_back({{o.by, p.value},
+                      {"share_of_codes", p.decode.codes},
+                      {"sequences", p.batch},
+                      {"decode_ms", p.decode.step.ms},
+                      {"tokens_per_second", p.decode.step.per_second},
+                      {"bytes_a_step", p.decode.bytes}});
+      continue;
+    }
     rows.push_back({{o.by, p.value},
                     {"batch", p.batch},
                     {"tokens_a_step", p.tokens},
@@ -57,6 +75,7 @@ nlohmann::json json_of(const Options& o, const Grown& g, double peak_gflops) {
                     {"memory_bytes", p.memory.peak_bytes},
                     {"state_bytes", p.memory.state_bytes},
                     {"bytes_per_token_and_layer", per_token_and_layer(p)}});
+  }
   for (const GrowthCurve& curve : g.curves)
     fits.push_back({{"what", curve.name},
                     {"factor", curve.law.factor},
@@ -70,15 +89,20 @@ nlohmann::json json_of(const Options& o, const Grown& g, double peak_gflops) {
 
 // Time on the left, memory on the right, both axes logarithmic: a power law is a straight line.
 std::string figure(const Options& o, const std::vector<Grown>& all) {
-  Chart time{
-      .title = fmt::format("time, {}", o.dtype), .x = o.by, .y = "ms", .lines = {}, .log_x = true, .log_y = true};
-  Chart memory{.title = "memory of training", .x = o.by, .y = "MB", .lines = {}, .log_x = true, .log_y = true};
+  const std::string x = is_decoding(o) ? "codes that are not zero, %" : o.by;
+  Chart time{.title = fmt::format("time, {}", o.dtype), .x = x, .y = "ms", .lines = {}, .log_x = true, .log_y = true};
+  Chart memory{.title = is_decoding(o) ? "what a token reads" : "memory of training",
+               .x = x,
+               .y = "MB",
+               .lines = {},
+               .log_x = true,
+               .log_y = true};
   for (const Grown& g : all) {
     for (const GrowthCurve& curve : g.curves) {
       Line line{.name = fmt::format("{} {} ^{:.2f}", g.model, curve.name, curve.law.exponent),
                 .points = curve.points,
                 .dots = true};
-      if (!curve.is_memory) {
+      if (!curve.is_bytes) {
         time.lines.push_back(line);
         continue;
       }
@@ -123,12 +147,14 @@ void add_grow(CLI::App& app) {
   CLI::App* c = add_command(app, "grow", "how time and memory grow with one size of a model",
                             "crate grow crate-lm gpt2 --by tokens -o tokens.svg", *o);
   c->add_option("families", o->families, "families, or presets by their whole names")->capture_default_str();
-  c->add_option("--by", o->by, "tokens, width, depth, batch, vocab or atoms: what grows")->capture_default_str();
+  c->add_option("--by", o->by, "tokens, width, depth, batch, vocab, atoms, or codes (of decoding): what grows")
+      ->capture_default_str();
   c->add_option("--values", o->growth.values, "the sizes, rising, three or more; the usual ones otherwise")
       ->delimiter(',')
       ->check(positive());
   o->sized.add_options(*c);
-  c->add_option("--batch", o->growth.batch, "sequences or images a step (8; 1 where tokens grow)")->check(positive());
+  c->add_option("--batch", o->growth.batch, "sequences or images a step (8; 1 where tokens or codes grow)")
+      ->check(positive());
   c->add_option("--repeats", o->growth.repeats, "a round, after a warm-up; their median counts")
       ->capture_default_str()
       ->check(positive());

@@ -50,8 +50,9 @@ void set_codes(LanguageModel& model, const Tensor& tokens, double share) {
     Run run(model.device(), {.tap = &tap});
     model.hidden(run, tokens);
     for (int64_t i = 0; i < model.config().layers; ++i) {
-      float& lambda = *model.store().at(fmt::format("blocks.{}.ista.lambda", i)).value.as<float>();
-      lambda += static_cast<float>(0.7 * tap.above(i) / model.config().eta_of(i));
+      const Tensor lambda = model.store().at(fmt::format("blocks.{}.ista.lambda", i)).value;  // one, or one an atom
+      const auto more = static_cast<float>(0.7 * tap.above(i) / model.config().eta_of(i));
+      std::for_each_n(lambda.as<float>(), lambda.numel(), [more](float& x) { x += more; });
     }
   }
 }

@@ -10,7 +10,7 @@ namespace crate {
 namespace {
 
 constexpr std::size_t fewest_sizes = 3;
-constexpr const char* names[] = {"tokens", "width", "depth", "batch", "vocab", "atoms"};
+constexpr const char* names[] = {"tokens", "width", "depth", "batch", "vocab", "atoms", "codes"};
 
 std::vector<int64_t> doublings(int64_t from, int64_t to) {
   std::vector<int64_t> out;
@@ -58,7 +58,14 @@ ModelConfig with_width(ModelConfig c, int64_t value) {
 int64_t batch_of(const GrowthOptions& options, int64_t value) {
   if (options.size == GrowingSize::batch) return value;
   if (options.batch > 0) return options.batch;
-  return options.size == GrowingSize::tokens ? 1 : 8;
+  return options.size == GrowingSize::tokens || options.size == GrowingSize::codes ? 1 : 8;
+}
+
+void measure_decoding(GrowthPoint& point, const DeviceOptions& device, int repeats) {
+  const DecodeOptions options{
+      .sequences = point.batch, .codes = 0.01 * static_cast<double>(point.value), .repeats = repeats};
+  const DecodeSpeed now = bench_decode(point.config, device, options);
+  if (point.decode.step.ms == 0 || now.step.ms < point.decode.step.ms) point.decode = now;
 }
 
 void measure(GrowthPoint& point, const DeviceOptions& device, int repeats) {
@@ -88,7 +95,7 @@ GrowingSize growing_size(std::string_view name) {
   for (std::size_t i = 0; i < std::size(names); ++i) {
     if (name == names[i]) return static_cast<GrowingSize>(i);
   }
-  fail("[growth] tokens, width, depth, batch, vocab or atoms, came '{}'", name);
+  fail("[growth] tokens, width, depth, batch, vocab, atoms or codes, came '{}'", name);
 }
 
 std::vector<int64_t> usual_sizes(GrowingSize size, const ModelConfig& config) {
@@ -105,6 +112,8 @@ std::vector<int64_t> usual_sizes(GrowingSize size, const ModelConfig& config) {
       return doublings(256, 65536);
     case GrowingSize::atoms:
       return doublings(256, 8192);
+    case GrowingSize::codes:
+      return {1, 2, 5, 10, 20, 40, 80};
   }
   return {};
 }
@@ -132,6 +141,9 @@ ModelConfig grown(ModelConfig c, GrowingSize size, int64_t value) {
               name_of(c.family));
       c.atoms = value;
       break;
+    case GrowingSize::codes:
+      require(value <= 100, "[growth] codes are a share in per cent, came {}", value);
+      break;
   }
   c.validate();
   return c;
@@ -157,19 +169,26 @@ std::vector<GrowthPoint> measure_growth(const ModelConfig& config, const DeviceO
     for (GrowthPoint& point : points) {
       if (round > 0 && point.train.ms > options.enough_ms) continue;
       if (told) told(round, point.value);
-      measure(point, device, options.repeats);
+      (options.size == GrowingSize::codes ? measure_decoding : measure)(point, device, options.repeats);
     }
   }
   return points;
 }
 
 std::vector<GrowthCurve> curves_of(const std::vector<GrowthPoint>& points) {
-  std::vector<GrowthCurve> curves = {{"training", false, {}, {}}, {"forward", false, {}, {}}, {"memory", true, {}, {}}};
-  for (const GrowthPoint& p : points) {
-    const auto x = static_cast<double>(p.value);
-    curves[0].points.emplace_back(x, p.train.ms);
-    curves[1].points.emplace_back(x, p.forward.ms);
-    curves[2].points.emplace_back(x, p.memory.peak_bytes);
+  const bool decoding = points.front().decode.step.ms > 0;
+  std::vector<GrowthCurve> curves;
+  const auto add = [&](const char* name, bool is_bytes, auto&& number) {
+    curves.push_back({name, is_bytes, {}, {}});
+    for (const GrowthPoint& p : points) curves.back().points.emplace_back(static_cast<double>(p.value), number(p));
+  };
+  if (decoding) {
+    add("decoding", false, [](const GrowthPoint& p) { return p.decode.step.ms; });
+    add("reading", true, [](const GrowthPoint& p) { return p.decode.bytes; });
+  } else {
+    add("training", false, [](const GrowthPoint& p) { return p.train.ms; });
+    add("forward", false, [](const GrowthPoint& p) { return p.forward.ms; });
+    add("memory", true, [](const GrowthPoint& p) { return p.memory.peak_bytes; });
   }
   for (GrowthCurve& curve : curves) curve.law = fit_power_law(curve.points);
   return curves;

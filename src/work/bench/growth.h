@@ -19,7 +19,8 @@ namespace crate {
 ///   batch   sequences or images a step
 ///   vocab   entries of the vocabulary
 ///   atoms   codes of a wide dictionary, or hidden units of an mlp
-enum class GrowingSize : uint8_t { tokens, width, depth, batch, vocab, atoms };
+///   codes   per cent of a wide dictionary's codes that are not zero, by its thresholds; of decoding, not of training
+enum class GrowingSize : uint8_t { tokens, width, depth, batch, vocab, atoms, codes };
 
 const char* name_of(GrowingSize size);
 /// Throws Error on an unknown name.
@@ -44,6 +45,7 @@ struct GrowthPoint {
   int64_t batch = 0, tokens = 0;  // tokens a step, of all sequences or images
   SpeedOf train, forward;
   TrainingMemory memory;
+  DecodeSpeed decode = {};  // where codes grow, and nothing else then
 };
 
 /// `told` hears of each measurement before it is made.
@@ -51,11 +53,11 @@ std::vector<GrowthPoint> measure_growth(const ModelConfig& config, const DeviceO
                                         const GrowthOptions& options,
                                         const std::function<void(int round, int64_t value)>& told = {});
 
-/// What is fitted, and drawn: training, forward, memory.
+/// What is fitted, and drawn: training, forward, memory; where codes grow a token of decoding, and what it reads.
 struct GrowthCurve {
   const char* name;
-  bool is_memory;
-  std::vector<std::pair<double, double>> points;  // (size, ms), or of memory (size, bytes)
+  bool is_bytes;
+  std::vector<std::pair<double, double>> points;  // (size, ms or bytes)
   PowerLaw law;
 };
 std::vector<GrowthCurve> curves_of(const std::vector<GrowthPoint>& points);

@@ -63,5 +63,21 @@ TEST(Growth, MeasuresTextAndImages) {
   }
 }
 
+TEST(Growth, ATokenReadsMoreTheMoreCodesAreNotZero) {
+  const auto points = measure_growth(preset("crate-one-tiny"), {},
+                                     {.size = GrowingSize::codes, .values = {5, 20, 80}, .repeats = 1, .rounds = 1});
+  for (const GrowthPoint& p : points) {
+    EXPECT_EQ(p.batch, 1);
+    EXPECT_GT(p.decode.step.ms, 0);
+    EXPECT_NEAR(p.decode.codes, 0.01 * static_cast<double>(p.value), 0.1);
+  }
+  EXPECT_LT(points[0].decode.bytes, points[1].decode.bytes);
+  EXPECT_LT(points[1].decode.bytes, points[2].decode.bytes);
+  const std::vector<GrowthCurve> curves = curves_of(points);
+  ASSERT_EQ(curves.size(), 2u);
+  EXPECT_GT(curves[1].law.exponent, 0);
+  EXPECT_THROW(grown(preset("crate-one-tiny"), GrowingSize::codes, 101), Error);
+}
+
 }  // namespace
 }  // namespace crate
