@@ -31,51 +31,58 @@ double per_token_and_layer(const GrowthPoint& p) { return p.memory.per_token_and
 
 bool is_decoding(const Options& o) { return o.growth.size == GrowingSize::codes; }
 
+void print_training(const Options& o, const Grown& g, double peak_gflops) {
+  fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12} {:>9} {:>14}\n", o.by, "training ms", "of f32 peak", "forward ms",
+             "of f32 peak", "MB", "B/token/layer");
+  for (const GrowthPoint& p : g.points)
+    fmt::print("{:>8} {:>12.2f} {:>10.1f} % {:>12.2f} {:>10.1f} % {:>9.1f} {:>14.0f}\n", p.value, p.train.ms,
+               100 * p.train.gflops / peak_gflops, p.forward.ms, 100 * p.forward.gflops / peak_gflops,
+               1e-6 * p.memory.peak_bytes, per_token_and_layer(p));
+}
+
+void print_decoding(const Grown& g) {
+  fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12}\n", "codes, %", "decoding ms", "tokens/s", "MB read", "GB/s");
+  for (const GrowthPoint& p : g.points)
+    fmt::print("{:>8.1f} {:>12.3f} {:>12.1f} {:>12.1f} {:>12.1f}\n", 100 * p.decode.codes, p.decode.step.ms,
+               p.decode.step.per_second, 1e-6 * p.decode.bytes, p.decode.gbs());
+}
+
 void print(const Options& o, const Grown& g, double peak_gflops) {
   const ModelConfig& c = g.points.front().config;
   fmt::print("{} by {}, {}: dim {}, {} layers, {} heads, {} tokens in {} at first\n", g.model, o.by, o.dtype, c.dim,
              c.layers, c.heads, g.points.front().tokens, g.points.front().batch);
-  if (is_decoding(o)) {
-    fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12}\n", "codes, %", "decoding ms", "tokens/s", "MB read", "GB/s");
-    for (const GrowthPoint& p : g.points)
-      fmt::print("{:>8.1f} {:>12.3f} {:>12.1f} {:>12.1f} {:>12.1f}\n", 100 * p.decode.codes, p.decode.step.ms,
-                 p.decode.step.per_second, 1e-6 * p.decode.bytes, p.decode.gbs());
-  } else {
-    fmt::print("{:>8} {:>12} {:>12} {:>12} {:>12} {:>9} {:>14}\n", o.by, "training ms", "of f32 peak", "forward ms",
-               "of f32 peak", "MB", "B/token/layer");
-    for (const GrowthPoint& p : g.points)
-      fmt::print("{:>8} {:>12.2f} {:>10.1f} % {:>12.2f} {:>10.1f} % {:>9.1f} {:>14.0f}\n", p.value, p.train.ms,
-                 100 * p.train.gflops / peak_gflops, p.forward.ms, 100 * p.forward.gflops / peak_gflops,
-                 1e-6 * p.memory.peak_bytes, per_token_and_layer(p));
-  }
+  if (is_decoding(o))
+    print_decoding(g);
+  else
+    print_training(o, g, peak_gflops);
   for (const GrowthCurve& curve : g.curves)
     fmt::print("{:<9} grows as {}^{:.3f} +- {:.3f}, between the last two as ^{:.3f}\n", curve.name, o.by,
                curve.law.exponent, curve.law.error, curve.law.last_exponent);
 }
 
+nlohmann::json row_of(const Options& o, const GrowthPoint& p, double peak_gflops) {
+  if (is_decoding(o))
+    return {{o.by, p.value},
+            {"share_of_codes", p.decode.codes},
+            {"sequences", p.batch},
+            {"decode_ms", p.decode.step.ms},
+            {"tokens_per_second", p.decode.step.per_second},
+            {"bytes_a_step", p.decode.bytes}};
+  return {{o.by, p.value},
+          {"batch", p.batch},
+          {"tokens_a_step", p.tokens},
+          {"train_ms", p.train.ms},
+          {"train_peak_share", p.train.gflops / peak_gflops},
+          {"forward_ms", p.forward.ms},
+          {"forward_peak_share", p.forward.gflops / peak_gflops},
+          {"memory_bytes", p.memory.peak_bytes},
+          {"state_bytes", p.memory.state_bytes},
+          {"bytes_per_token_and_layer", per_token_and_layer(p)}};
+}
+
 nlohmann::json json_of(const Options& o, const Grown& g, double peak_gflops) {
   nlohmann::json rows = nlohmann::json::array(), fits = nlohmann::json::array();
-  for (const GrowthPoint& p : g.points) {
-    if (is_decoding(o)) {
-      rows.push_back({{o.by, p.value},
-                      {"share_of_codes", p.decode.codes},
-                      {"sequences", p.batch},
-                      {"decode_ms", p.decode.step.ms},
-                      {"tokens_per_second", p.decode.step.per_second},
-                      {"bytes_a_step", p.decode.bytes}});
-      continue;
-    }
-    rows.push_back({{o.by, p.value},
-                    {"batch", p.batch},
-                    {"tokens_a_step", p.tokens},
-                    {"train_ms", p.train.ms},
-                    {"train_peak_share", p.train.gflops / peak_gflops},
-                    {"forward_ms", p.forward.ms},
-                    {"forward_peak_share", p.forward.gflops / peak_gflops},
-                    {"memory_bytes", p.memory.peak_bytes},
-                    {"state_bytes", p.memory.state_bytes},
-                    {"bytes_per_token_and_layer", per_token_and_layer(p)}});
-  }
+  for (const GrowthPoint& p : g.points) rows.push_back(row_of(o, p, peak_gflops));
   for (const GrowthCurve& curve : g.curves)
     fits.push_back({{"what", curve.name},
                     {"factor", curve.law.factor},
