@@ -44,8 +44,8 @@ struct Piece {
   int64_t first_row, n, column;
 };
 
-uint16_t* narrow_row(const Tensor& t, const Piece& at, int64_t i) {
-  return static_cast<uint16_t*>(t.data) + (at.first_row + i) * t.cols() + at.column;
+uint16_t* narrow_rows(const Tensor& t, const Piece& at) {
+  return static_cast<uint16_t*>(t.data) + at.first_row * t.cols() + at.column;
 }
 
 /// Where the head's rows of t lie; of bf16, a copy in f32, which `scratch` moves past.
@@ -54,7 +54,7 @@ template <class T> HeadRows<T> rows_of(const Made& m, const Tensor& t, const Pie
     if (is_narrow(t)) {
       float* const copy = scratch;
       scratch += at.n * m.p;
-      for (int64_t i = 0; i < at.n; ++i) widen_bf16(narrow_row(t, at, i), copy + i * m.p, m.p);
+      widen_bf16_rows(narrow_rows(t, at), t.cols(), copy, at.n, m.p);
       return {copy, m.p};
     }
   }
@@ -67,7 +67,7 @@ template <class T, class F> void write_rows(const Made& m, int64_t sequence, int
   if constexpr (std::is_same_v<T, float>) {
     if (is_narrow(m.out)) {
       f(HeadOut<T>{scratch, m.p}, scratch + at.n * m.p);
-      for (int64_t i = 0; i < at.n; ++i) round_bf16(scratch + i * m.p, narrow_row(m.out, at, i), m.p);
+      round_bf16_rows(scratch, narrow_rows(m.out, at), m.out.cols(), at.n, m.p);
       return;
     }
   }
@@ -114,8 +114,8 @@ template <class T> HeadKept<T> kept_of(const Made& m, int64_t task) {
 
 /// f(task, sequence, head, scratch) for every head of every sequence, in parallel where that pays.
 template <class T, class F> void for_heads(Run& run, const Made& m, F&& f) {
-  // In multiply-adds. Waking a thread costs about as much as 2^18 of them, which of a query or two take longer: they are
-  // products with vectors.
+  // In multiply-adds. Waking a thread costs about as much as 2^18 of them, which of a query or two take longer: they
+  // are products with vectors.
   const double worth_threads = m.n_q <= 2 ? 1 << 18 : 1 << 20;
   const int64_t heads = m.call.heads;
   const int64_t tasks = m.batch * heads;

@@ -38,8 +38,9 @@ template <class T> struct ScoreRowGrads {
   T* factor = nullptr;
 };
 
-/// Numbers of `room` below.
-constexpr std::ptrdiff_t score_rows_room(std::ptrdiff_t p) { return p * (p + 12); }
+/// Rows that a kernel takes at once, at most; numbers of `room` below: a matrix, and rows on their way at three places.
+constexpr std::ptrdiff_t score_rows_at_once = 8;
+constexpr std::ptrdiff_t score_rows_room(std::ptrdiff_t p) { return p * (p + 3 * score_rows_at_once); }
 
 /// Loops over one head's rows in T. Dense rows lie p apart.
 template <class T> struct ScoreRowKernels {

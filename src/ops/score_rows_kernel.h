@@ -71,7 +71,9 @@ inline const float* shifted(const ScoreRows<float>& s, Index i, float* room) {
   return room;
 }
 
-inline constexpr int few = 4;  // rows that a metric's matrix, or the sums of its gradient, are loaded for at once
+// Rows that a metric's matrix, or the sums of its gradient, are loaded for at once.
+inline constexpr int few = simd::registers == 32 ? 8 : 4;
+static_assert(few <= score_rows_at_once);
 
 /// to (rows, p) = x M for `width` vectors of columns.
 template <int rows, int width> inline void product_columns(const float* const* x, const float* m, float* to, Index p) {

@@ -28,18 +28,18 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
   for (int64_t row = 0; row < s.k; row += kernels.chunk) {
     const int64_t rows = std::min(kernels.chunk, s.k - row);
     const Tensor from_a = g.a.row_slice(row, row + rows), from_b = g.b.row_slice(row, row + rows);
-    const auto factor = static_cast<float>(g.alpha);
     parallel_for(strips + panels, 1, [&](int64_t lo, int64_t hi) {
       for (int64_t i = lo; i < std::min(hi, strips); ++i)
-        pack_a.strip(from_a.data, s.m, i * strip, s.m, rows, factor, a + i * strip_bytes);
+        pack_a.strip(from_a.data, s.m, i * strip, s.m, rows, a + i * strip_bytes);
       for (int64_t j = std::max(lo, strips) - strips; j < hi - strips; ++j)
-        pack_b.panel(from_b.data, s.n, j * panel, s.n, rows, 1.0F, b + j * panel_bytes);
+        pack_b.panel(from_b.data, s.n, j * panel, s.n, rows, b + j * panel_bytes);
     });
     parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
       for (int64_t j = 0; j < panels; ++j) {
         for (int64_t i = lo; i < hi; ++i)
           kernels.multiply(a + i * strip_bytes, b + j * panel_bytes, rows, c + i * strip * s.n + j * panel, s.n,
-                           std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel), g.add || row > 0);
+                           std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel),
+                           static_cast<float>(g.alpha), g.add || row > 0);
       }
     });
   }

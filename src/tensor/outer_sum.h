@@ -13,16 +13,16 @@ namespace crate {
 /// One instruction set's kernels for operands that are f32, or rounded to bf16 while they are packed.
 struct OuterKernels {
   static constexpr int64_t strip = 48, panel = 64;
-  /// Columns lo .. lo + width - 1 of rows of `from` (n apart), times alpha, to `width` numbers a row (bf16: a pair of
-  /// rows), zero beyond `cols`.
-  using Pack = void (*)(const void* from, int64_t n, int64_t lo, int64_t cols, int64_t rows, float alpha, void* to);
+  /// Columns lo .. lo + width - 1 of rows of `from` (n apart) to `width` numbers a row (bf16: a pair of rows), zero
+  /// beyond `cols`.
+  using Pack = void (*)(const void* from, int64_t n, int64_t lo, int64_t cols, int64_t rows, void* to);
   struct From {
     Pack strip, panel;
   };
   From f32, bf16;  // by what lies at `from`; f32 kernels take no bf16
-  /// A strip times a panel into c (rows, cols), n apart.
+  /// A strip times a panel times alpha into c (rows, cols), n apart.
   void (*multiply)(const void* strip, const void* panel, int64_t depth, float* c, int64_t n, int64_t rows, int64_t cols,
-                   bool add);
+                   float alpha, bool add);
   int64_t bytes;  // of a packed number
   int64_t chunk;  // rows taken at a time, even
 };

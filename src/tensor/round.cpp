@@ -37,33 +37,44 @@ CRATE_CLONES void round_by(const float* x, int8_t* to, const float* scales, int6
   for (int64_t j = 0; j < n; ++j) to[j] = nearest(scales[j] > 0 ? x[j] / scales[j] : 0.0F);
 }
 
+[[gnu::always_inline]] inline uint16_t rounded(const float* x) {
+  uint32_t bits;
+  std::memcpy(&bits, x, sizeof(bits));
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+[[gnu::always_inline]] inline void widen(uint16_t x, float* to) {
+  const uint32_t bits = uint32_t{x} << 16;
+  std::memcpy(to, &bits, sizeof(bits));
+}
+
 }  // namespace
 
 CRATE_CLONES void round_bf16(const float* from, uint16_t* to, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, from + i, sizeof(bits));
-    to[i] = static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-  }
+  for (int64_t i = 0; i < n; ++i) to[i] = rounded(from + i);
 }
 
 CRATE_CLONES void round_bf16(const float* from, float* to, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, from + i, sizeof(bits));
-    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000;
-    std::memcpy(to + i, &bits, sizeof(bits));
-  }
+  for (int64_t i = 0; i < n; ++i) widen(rounded(from + i), to + i);
 }
 
 CRATE_CLONES void widen_bf16(const uint16_t* from, float* to, int64_t n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const uint32_t bits = uint32_t{from[i]} << 16;
-    std::memcpy(to + i, &bits, sizeof(bits));
-  }
+  for (int64_t i = 0; i < n; ++i) widen(from[i], to + i);
+}
+
+CRATE_CLONES void round_bf16_rows(const float* from, uint16_t* to, int64_t stride, int64_t rows, int64_t n) {
+  for (int64_t i = 0; i < rows; ++i, from += n, to += stride)
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) to[j] = rounded(from + j);
+}
+
+CRATE_CLONES void widen_bf16_rows(const uint16_t* from, int64_t stride, float* to, int64_t rows, int64_t n) {
+  for (int64_t i = 0; i < rows; ++i, from += stride, to += n)
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) widen(from[j], to + j);
 }
 
 void round_int8(const float* from, int8_t* to, float* scales, int64_t n, int64_t lo, int64_t hi) {
