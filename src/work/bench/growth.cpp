@@ -27,7 +27,7 @@ int64_t scaled(int64_t number, int64_t value, int64_t old, const char* what) {
 
 // About 128 to 1024, as the heads of `c` allow.
 std::vector<int64_t> widths(const ModelConfig& c) {
-  const int64_t step = c.dim / std::gcd(c.dim, c.heads);
+  const int64_t step = std::max<int64_t>(1, c.dim / std::gcd(c.dim, c.heads));
   std::vector<int64_t> out;
   for (const int64_t wanted : {128, 256, 384, 512, 768, 1024}) {
     const int64_t width = std::max<int64_t>(1, (wanted + step / 2) / step) * step;
