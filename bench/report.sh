@@ -57,7 +57,7 @@ for part in $parts; do
         [ $by != atoms ] || families="crate-lm gpt2"
         once grow-$by.json $crate grow $families --by $by --json -o "$folder/grow-$by.svg"
       done
-      once grow-codes.json $crate grow crate-lm crate-one --by codes --dim 768 --layers 12 --heads 12 --vocab 50257 --json \
+      once grow-codes.json $crate grow crate-lm crate-one --by codes --dim 768 --layers 12 --heads 12 --atoms 3840 --vocab 50257 --json \
         -o "$folder/grow-codes.svg"
       once grow-image-tokens.json $crate grow crate vit --by tokens --json -o "$folder/grow-image-tokens.svg" ;;
     peers) once peers.jsonl bash bench/peers/run.sh ;;

@@ -3,6 +3,7 @@
 #include "ops/ista.h"
 
 #include "base/parallel.h"
+#include "ops/even_rows.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/threshold.h"
@@ -65,8 +66,9 @@ void encode_chunk(Device& device, const IstaCall& c, const Tensor& shift, int64_
 
 void encode_cpu(Device& device, const IstaCall& c) {
   const ThresholdShift shift(device, c.eta, c.lambda, c.v.cols());
-  parallel_chunks(c.v.rows(), chunk_rows,
-                  [&](int64_t, int64_t lo, int64_t hi) { encode_chunk(device, c, shift.tensor(), lo, hi); });
+  const auto encode = [&](int64_t lo, int64_t hi) { encode_chunk(device, c, shift.tensor(), lo, hi); };
+  if (!c.gates) return even_rows(c.v.rows(), chunk_rows, encode);
+  parallel_chunks(c.v.rows(), chunk_rows, [&](int64_t, int64_t lo, int64_t hi) { encode(lo, hi); });
 }
 
 void finish_ref(Device&, const IstaCall& c) {

@@ -8,6 +8,7 @@
 #include "ops/ista_wide.h"
 
 #include "base/parallel.h"
+#include "ops/even_rows.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/threshold.h"
@@ -96,16 +97,15 @@ void forward_cpu(Device& device, const IstaWideCall& c) {
   const ThresholdShift shift(device, c.eta, c.lambda, m);
   bool all_kept = true;
   for (const Tensor& code : c.codes) all_kept = all_kept && code;
-  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+  even_rows(rows, chunk_rows, [&](int64_t lo, int64_t hi) {
     const ScratchMatrix own(device, all_kept ? 0 : 2 * (hi - lo), m);
     const Tensor code = encode_chunk(device, c, shift.tensor(), own, lo, hi);
     if (!c.watch) read_out(device, c, code, lo, hi);
   });
   if (!c.watch) return;
   c.watch();
-  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
-    read_out(device, c, c.codes.back().row_slice(lo, hi), lo, hi);
-  });
+  even_rows(rows, chunk_rows,
+            [&](int64_t lo, int64_t hi) { read_out(device, c, c.codes.back().row_slice(lo, hi), lo, hi); });
 }
 
 void backward_ref(Device&, const IstaWideCall& c, const IstaWideGrad& to) {

@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include "base/parallel.h"
+#include "ops/even_rows.h"
 #include "ops/frozen.h"
 #include "ops/reference.h"
 #include "ops/row_sums.h"
@@ -30,7 +31,7 @@ template <class T> void sum_rows_ref(const GradTo& to, const Tensor& x) {
 }
 
 void product(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
-  parallel_chunks(x.rows(), chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+  even_rows(x.rows(), chunk_rows, [&](int64_t lo, int64_t hi) {
     gemm(run.device(), {.a = x.row_slice(lo, hi),
                         .b = args.weight,
                         .c = y.row_slice(lo, hi),
@@ -44,7 +45,7 @@ void product(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y)
 void backward_input(Run& run, const Tensor& x, const LinearArgs& args, const Tensor& y) {
   const Tensor d_y = run.grad_of(y);
   if (const GradTo d_x = run.grad_to(x)) {
-    parallel_chunks(x.rows(), chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+    even_rows(x.rows(), chunk_rows, [&](int64_t lo, int64_t hi) {
       gemm(run.device(), {.a = d_y.row_slice(lo, hi),
                           .b = args.weight,
                           .c = d_x.to.row_slice(lo, hi),

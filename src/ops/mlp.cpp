@@ -3,6 +3,7 @@
 #include "ops/mlp.h"
 
 #include "base/parallel.h"
+#include "ops/even_rows.h"
 #include "ops/frozen.h"
 #include "ops/row_sums.h"
 #include "ops/threshold.h"
@@ -120,15 +121,14 @@ void read_out(Device& device, const MlpCall& c, const Tensor& hidden, int64_t lo
 
 void forward_cpu(Device& device, const MlpCall& c) {
   const int64_t rows = c.x.rows(), m = c.w_in.rows();
-  parallel_chunks(rows, chunk_rows, [&](int64_t, int64_t lo, int64_t hi) {
+  even_rows(rows, chunk_rows, [&](int64_t lo, int64_t hi) {
     const ScratchMatrix own(device, c.hidden ? 0 : hi - lo, m);
     const Tensor hidden = encode_chunk(device, c, own, lo, hi);
     if (!c.watch) read_out(device, c, hidden, lo, hi);
   });
   if (!c.watch) return;
   c.watch();
-  parallel_chunks(rows, chunk_rows,
-                  [&](int64_t, int64_t lo, int64_t hi) { read_out(device, c, c.hidden.row_slice(lo, hi), lo, hi); });
+  even_rows(rows, chunk_rows, [&](int64_t lo, int64_t hi) { read_out(device, c, c.hidden.row_slice(lo, hi), lo, hi); });
 }
 
 void backward_ref(Device&, const MlpCall& c, const MlpGrad& to) {
