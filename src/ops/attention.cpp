@@ -162,7 +162,7 @@ void keep_keys(const Made& m, const AttendKernels<T>& kernels, const HeadInputs<
 
 template <class T> void compute(Run& run, const Made& m) {
   if (m.factors) make_factors<T>(m);
-  if (m.turns) rotary_turns(m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
+  if (m.turns) rotary_turns(keeps_keys(m) ? m.n_k - m.n_q : 0, m.n_k, m.p, m.call.rotary_base, m.turns.as<T>());
   const AttendKernels<T>& kernels = kernels_for<T>(run.device());
   for_heads<T>(run, m, [&](int64_t task, int64_t sequence, int64_t head, T* scratch) {
     const HeadInputs<T> x = inputs_of(m, sequence, head, scratch);

@@ -204,7 +204,7 @@ void head_values_backward(const AttendKernels<T>& kernels, const HeadInputs<T>& 
   kernels.rows.put(n_k, p, sum, d_v, add);
 }
 
-template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
+template <class T> void rotary_turns(int64_t first, int64_t n, int64_t p, double base, T* to) {
   constexpr int64_t anchor = 64;  // between exact values the angles advance by products: a few 1e-15 off
   struct Turn {
     double angle, step_cos, step_sin, cosine, sine;
@@ -215,7 +215,9 @@ template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to) {
     const double angle = std::pow(base, -2.0 * static_cast<double>(a) / static_cast<double>(p));
     turns[static_cast<std::size_t>(a)] = {angle, std::cos(angle), std::sin(angle), 1.0, 0.0};
   }
-  for (int64_t i = 0; i < n; ++i, to += p) {
+  const int64_t start = first - first % anchor;
+  to += start * p;
+  for (int64_t i = start; i < n; ++i, to += p) {
     for (int64_t a = 0; a < half; ++a) {
       Turn& turn = turns[static_cast<std::size_t>(a)];
       if (i % anchor == 0) {
@@ -243,7 +245,7 @@ template void head_backward(const AttendKernels<float>&, const HeadInputs<float>
                             const HeadKept<float>&, const HeadGrads<float>&, float*);
 template void head_values_backward(const AttendKernels<float>&, const HeadInputs<float>&, const HeadKept<float>&,
                                    HeadRows<float>, HeadOut<float>, bool, float*, float*);
-template void rotary_turns(int64_t, int64_t, double, float*);
+template void rotary_turns(int64_t, int64_t, int64_t, double, float*);
 
 template void head_keys(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>, double*);
 template void head_forward(const AttendKernels<double>&, const HeadInputs<double>&, HeadOut<double>,
@@ -256,7 +258,7 @@ template void head_backward(const AttendKernels<double>&, const HeadInputs<doubl
                             const HeadKept<double>&, const HeadGrads<double>&, double*);
 template void head_values_backward(const AttendKernels<double>&, const HeadInputs<double>&, const HeadKept<double>&,
                                    HeadRows<double>, HeadOut<double>, bool, double*, double*);
-template void rotary_turns(int64_t, int64_t, double, double*);
+template void rotary_turns(int64_t, int64_t, int64_t, double, double*);
 
 template void head_keys(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>, Complex*);
 template void head_forward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, HeadOut<Complex>,
@@ -269,6 +271,6 @@ template void head_backward(const AttendKernels<Complex>&, const HeadInputs<Comp
                             HeadRows<Complex>, const HeadKept<Complex>&, const HeadGrads<Complex>&, Complex*);
 template void head_values_backward(const AttendKernels<Complex>&, const HeadInputs<Complex>&, const HeadKept<Complex>&,
                                    HeadRows<Complex>, HeadOut<Complex>, bool, Complex*, Complex*);
-template void rotary_turns(int64_t, int64_t, double, Complex*);
+template void rotary_turns(int64_t, int64_t, int64_t, double, Complex*);
 
 }  // namespace crate

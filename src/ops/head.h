@@ -90,8 +90,8 @@ template <class T> const AttendKernels<T>& kernels_for(const Device& device) {
   }
 }
 
-/// Cosines and sines of the rotary positions 0 .. n-1: to (n, p), for each row p/2 cosines and p/2 sines of
-/// position * base^(-2a/p). p even.
-template <class T> void rotary_turns(int64_t n, int64_t p, double base, T* to);
+/// Cosines and sines of the rotary positions first .. n-1 into their rows of to (n, p), p/2 cosines and p/2 sines of
+/// position * base^(-2a/p) a row; p even. Rows before the first may be written, too.
+template <class T> void rotary_turns(int64_t first, int64_t n, int64_t p, double base, T* to);
 
 }  // namespace crate
