@@ -64,7 +64,7 @@ std::string to_json(const LengthTable& table) {
 std::string lengths_svg(const LengthTable& table) {
   Chart chart{"the text and what decodes it", "MB of text", "bits a byte, model included", {}, true, false};
   for (const LengthRow& row : table.rows) {
-    Line line{row.name, {}, {}, true};
+    Line line{row.note.empty() ? row.name : row.name + ", " + row.note, {}, {}, true};
     for (const auto& [bytes, bits] : row.points) line.points.emplace_back(bytes / 1e6, bits / bytes);
     if (!line.points.empty()) chart.lines.push_back(std::move(line));
   }
