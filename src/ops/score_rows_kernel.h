@@ -89,7 +89,10 @@ template <int rows, int width> inline void product_columns(const float* const* x
 }
 
 template <int rows> inline void product_rows(const float* const* x, const float* m, float* to, Index p) {
+  // A row alone has a chain a vector and no other to hide its latency.
+  constexpr int wide = rows > 1 ? 2 : lanes == 16 ? 4 : 8;
   Index c = 0;
+  for (; c + wide * lanes <= p; c += wide * lanes) product_columns<rows, wide>(x, m + c, to + c, p);
   for (; c + 2 * lanes <= p; c += 2 * lanes) product_columns<rows, 2>(x, m + c, to + c, p);
   for (; c + lanes <= p; c += lanes) product_columns<rows, 1>(x, m + c, to + c, p);
   for (; c < p; ++c) {

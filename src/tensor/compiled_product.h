@@ -2,6 +2,8 @@
 // are, rounded to bf16, or rounded to int8 with scales (round.h). A weight b is packed once into the layout its kernel
 // likes, and the copy is kept until weights_changed(). oneDNN reads bf16 on machines with AVX-512 only, and
 // without VNNI its sums of int8 products saturate; there the rounded numbers stay f32: as exact, at the speed of f32.
+// Tried there: bytes in 16 bits by vpmaddwd, blocks of 5 or 6 rows by 16 columns: 0.75 to 1.1 of the speed of f32 on a
+// Zen 3 core (384 to 1536, rounding included); the registers alone do 82 against 49 GMAC/s.
 #pragma once
 #include <optional>
 

@@ -9,10 +9,15 @@
 //   rows added, 4 at a time, the next 4 asked for meanwhile   43 / 40 / 27
 // On a Zen 4 that was busy, GPT-2 of 124 M, one thread, three rounds in turn: lines asked for 1 or 4 KiB ahead change
 // nothing in f32 and lose a tenth in bf16 and int8. Both cores: 55 to 74 GB/s where reading alone makes 60 to 65. Added
-// rows in int8 become floats 16 numbers by three instructions, which limits them where nearly all atoms are named. Not
-// done: folding a norm's scale into the product behind it. Norms take 0.4 % of a token of crate-lm-12l in int8, the
-// scale a third of that.
+// rows in int8 become floats 16 numbers by three instructions, which limits them where nearly all atoms are named.
+// AVX2, one thread of a 2-core Zen 3, shares of its own reading of 16 to 20 GB/s in bf16 / int8: two sums a dot 0.72 /
+// 0.71; lines asked for 1 KiB ahead (0.5 to 4 tried) and four sums of int8 0.83 / 0.82. f32 reads 0.88 and loses by
+// asking. Both threads, 12 layers of d 768, tokens a second, medians of three in turn: crate-one 142 to 179 and 268 to
+// 295 (some of it by score_rows_kernel.h), gpt2 105 to 108 and 184 to 190.
+// Not done: folding a norm's scale into the product behind it. Norms take 0.4 % of a token of crate-lm-12l in int8, the
+// scale a third of that; and of f32, which is read where it lies, it would take a copy.
 #pragma once
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -147,26 +152,34 @@ template <class W>
   return Dot<W>::more(sum, x, w);
 }
 
-inline constexpr int tile = 4;                             // rows of x at once
-inline constexpr int chains = simd::registers / 2 / tile;  // of sums in a dot: they hide each other's latency
+inline constexpr int tile = 4;  // rows of x at once
+/// Of sums in a dot: they hide each other's latency. Whole numbers add up to the same in any order, so a row alone may
+/// have more of them.
+template <int m, class W>
+inline constexpr int chains = std::is_same_v<W, std::int8_t>&& m == 1 ? 4 : simd::registers / 2 / tile;
+
+/// Lines of bf16 and int8 are asked for in time.
+inline constexpr bool asks_ahead = lanes == 8;
 
 /// m rows of x against one row of w, sum I of row I % m. Named by a parameter pack: see exact_kernel.h.
 template <int m, class W, int... I>
 [[gnu::always_inline]] inline void dot_row(std::integer_sequence<int, I...>, const typename Sums<W>::X* x, const W* w,
                                            std::int64_t k, typename Sums<W>::Sum* sums) {
   using D = Dot<W>;
-  constexpr int stride = chains * D::step;
+  constexpr int many = chains<m, W>, stride = many * D::step;
   typename D::Accumulator at[] = {(static_cast<void>(I), typename D::Accumulator{})...};
   std::int64_t l = 0;
+  constexpr std::int64_t size = sizeof(W), ahead = 1024 / size, line = 64 / size;
   for (; l + stride <= k; l += stride) {
+    for (std::int64_t t = 0; asks_ahead && size < 4 && t < stride; t += line) __builtin_prefetch(w + l + ahead + t);
     ((at[I] = D::more(at[I], x + (I % m) * k + l + I / m * D::step, w + l + I / m * D::step)), ...);
   }
   for (; l < k; l += D::step) {
     const std::int64_t count = k - l < D::step ? k - l : D::step;
     ((I < m ? static_cast<void>(at[I] = more_rest<W>(at[I], x + I * k + l, w + l, count)) : void()), ...);
   }
-  constexpr int second = m, third = chains == 4 ? 2 * m : 0, fourth = chains == 4 ? 3 * m : 0;
-  const auto total = [](auto a, auto b, auto c, auto d) { return D::total(chains == 4 ? (a + c) + (b + d) : a + b); };
+  constexpr int second = m, third = many == 4 ? 2 * m : 0, fourth = many == 4 ? 3 * m : 0;
+  const auto total = [](auto a, auto b, auto c, auto d) { return D::total(many == 4 ? (a + c) + (b + d) : a + b); };
   ((I < m ? static_cast<void>(sums[I * most_sums] =
                                   total(at[I], at[second + I % m], at[third + I % m], at[fourth + I % m]))
           : void()),
@@ -176,7 +189,7 @@ template <int m, class W, int... I>
 template <int m, class W>
 [[gnu::always_inline]] inline void dot_row(const typename Sums<W>::X* x, const W* w, std::int64_t k,
                                            typename Sums<W>::Sum* sums) {
-  dot_row<m>(std::make_integer_sequence<int, chains * m>{}, x, w, k, sums);
+  dot_row<m>(std::make_integer_sequence<int, chains<m, W> * m>{}, x, w, k, sums);
 }
 
 /// After the first `tile` rows of x, the row of w comes from the first cache.
