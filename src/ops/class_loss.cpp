@@ -18,8 +18,7 @@ CRATE_CLONES float image_loss(const float* l, const float* t, int64_t n, float t
 CRATE_CLONES void image_gradient(const float* l, const float* t, int64_t n, float top, float factor, bool add,
                                  float* to) {
   const float all = vec::sum(n, [t](int64_t j) { return t[j]; });
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) to[j] = (add ? to[j] : 0.0F) + factor * (all * vec::exp(l[j] - top) - t[j]);
+  vec::put(to, add, n, [=](int64_t j) { return factor * (all * vec::exp(l[j] - top) - t[j]); });
 }
 
 void forward_ref(Device&, const ClassLossCall& c) {

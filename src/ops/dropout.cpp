@@ -32,8 +32,7 @@ void draw_mask(const RunOptions& options, uint64_t site, uint32_t threshold, con
 }
 
 CRATE_CLONES void mask_numbers(const float* from, const uint8_t* mask, float scale, float* to, bool add, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) to[i] = (add ? to[i] : 0.0F) + (mask[i] ? from[i] * scale : 0.0F);
+  vec::put(to, add, n, [=](int64_t i) { return mask[i] ? from[i] * scale : 0.0F; });
 }
 
 void apply_ref(Device&, const DropoutCall& c, const Tensor& from, const GradTo& to) {

@@ -29,8 +29,7 @@ CRATE_CLONES float squares(const float* p, const float* t, Norm norm, int64_t n)
 }
 
 CRATE_CLONES void back_pred(const float* p, const float* t, Norm norm, float share, bool add, float* to, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) to[j] = (add ? to[j] : 0.0F) + share * (p[j] - (t[j] - norm.mean) * norm.inv);
+  vec::put(to, add, n, [=](int64_t j) { return share * (p[j] - (t[j] - norm.mean) * norm.inv); });
 }
 
 CRATE_CLONES void back_target(const float* p, const float* t, Norm norm, bool normed, float share, bool add, float* to,
@@ -41,11 +40,7 @@ CRATE_CLONES void back_target(const float* p, const float* t, Norm norm, bool no
     g_mean = vec::sum(n, [=](int64_t j) { return share * (want(j) - p[j]); }) / static_cast<float>(n);
     gh = vec::sum(n, [=](int64_t j) { return share * (want(j) - p[j]) * want(j); }) / static_cast<float>(n - 1);
   }
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) {
-    const float w = (t[j] - norm.mean) * norm.inv;
-    to[j] = (add ? to[j] : 0.0F) + (share * (w - p[j]) - g_mean - w * gh) * norm.inv;
-  }
+  vec::put(to, add, n, [=](int64_t j) { return (share * (want(j) - p[j]) - g_mean - want(j) * gh) * norm.inv; });
 }
 
 void forward_ref(Device&, const PatchLossCall& c) {

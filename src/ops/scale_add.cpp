@@ -2,6 +2,7 @@
 
 #include "base/parallel.h"
 #include "ops/row_sums.h"
+#include "tensor/vector.h"
 
 namespace crate {
 namespace {
@@ -14,8 +15,7 @@ CRATE_CLONES void scale_add_row(const float* x, const float* gamma, const float*
 }
 
 CRATE_CLONES void scale_row(const float* d_y, const float* gamma, float* d_x, bool add, int64_t d) {
-#pragma omp simd
-  for (int64_t j = 0; j < d; ++j) d_x[j] = (add ? d_x[j] : 0.0F) + gamma[j] * d_y[j];
+  vec::put(d_x, add, d, [=](int64_t j) { return gamma[j] * d_y[j]; });
 }
 
 void forward_ref(Device&, const ScaleAddCall& c) {

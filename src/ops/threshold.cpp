@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/vector.h"
 #include "tensor/wide.h"
 
 namespace crate {
@@ -63,8 +64,7 @@ CRATE_CLONES void combine_numbers(const float* a, float factor, const float* b, 
 }
 
 CRATE_CLONES void grow_numbers(float* to, bool add, float factor, const float* by, int64_t n) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) to[j] = (add ? to[j] : 0.0F) + factor * by[j];
+  vec::put(to, add, n, [=](int64_t j) { return factor * by[j]; });
 }
 
 }  // namespace

@@ -18,8 +18,7 @@ CRATE_CLONES float unit_row(const float* x, float* y, int64_t d) {
 CRATE_CLONES void unit_row_backward(const float* y, const float* d_y, float length, float* d_x, bool add, int64_t d) {
   const float dot = vec::sum(d, [y, d_y](int64_t j) { return y[j] * d_y[j]; });
   const float along = length > static_cast<float>(UnitRowsCall::floor) ? dot : 0, factor = 1 / length;
-#pragma omp simd
-  for (int64_t j = 0; j < d; ++j) d_x[j] = (add ? d_x[j] : 0.0F) + factor * (d_y[j] - along * y[j]);
+  vec::put(d_x, add, d, [=](int64_t j) { return factor * (d_y[j] - along * y[j]); });
 }
 
 void forward_ref(Device&, const UnitRowsCall& c) {

@@ -55,6 +55,17 @@ template <class F> [[gnu::always_inline]] inline float largest(int64_t n, F f) {
   return out;
 }
 
+/// to[j] = or += f(j), 0 <= j < n. Two loops: of one that chooses inside, compilers make no vector code.
+template <class F> [[gnu::always_inline]] inline void put(float* to, bool add, int64_t n, F f) {
+  if (add) {
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) to[j] = to[j] + f(j);
+  } else {
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) to[j] = 0.0F + f(j);
+  }
+}
+
 /// e^x for x <= 88, 0 below -64: what follows never meets denormal numbers, which are up to 100 times slower. Relative
 /// error below 2e-7 (x = n ln 2 + r, a polynomial in r).
 [[gnu::always_inline]] inline float exp(float x) {
