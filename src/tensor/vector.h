@@ -55,15 +55,19 @@ template <class F> [[gnu::always_inline]] inline float largest(int64_t n, F f) {
   return out;
 }
 
+/// to[j] = before(j) + f(j), 0 <= j < n.
+template <class G, class F> [[gnu::always_inline]] inline void put_onto(float* to, int64_t n, G before, F f) {
+#pragma omp simd
+  for (int64_t j = 0; j < n; ++j) to[j] = before(j) + f(j);
+}
+
 /// to[j] = or += f(j), 0 <= j < n. Two loops: of one that chooses inside, compilers make no vector code.
 template <class F> [[gnu::always_inline]] inline void put(float* to, bool add, int64_t n, F f) {
-  if (add) {
-#pragma omp simd
-    for (int64_t j = 0; j < n; ++j) to[j] = to[j] + f(j);
-  } else {
-#pragma omp simd
-    for (int64_t j = 0; j < n; ++j) to[j] = 0.0F + f(j);
-  }
+  if (add)
+    return put_onto(
+        to, n, [to](int64_t j) { return to[j]; }, f);
+  put_onto(
+      to, n, [](int64_t) { return 0.0F; }, f);
 }
 
 /// e^x for x <= 88, 0 below -64: what follows never meets denormal numbers, which are up to 100 times slower. Relative
