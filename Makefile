@@ -37,6 +37,7 @@ bench: build
 	@build/bin/crate bench --dtype bf16
 	@for b in build/bin/*_bench; do $$b --benchmark_min_time=0.2; done
 	@build/bin/ops_bench --dtype=bf16 --benchmark_min_time=0.2 --benchmark_filter='linear|ista|mlp|cross_entropy'
+	@bash bench/codec.sh
 	@bash bench/peers/run.sh
 
 asan: deps
