@@ -6,7 +6,7 @@
 // 2 in 10000 of its first layer, where 42 to 52 % are silent, and the simpler |w| |r| <= lambda for none at all: |w|
 // |r| is about 1.4 sqrt(d) behind a norm and lambda about 0.1. Of crate-one, one step and lambda about 2, it holds for
 // 4 to 8 % of the atoms of a layer of models/wiki-bytes and 0.2 to 2 % of wiki-bytes-3m, those that died in training,
-// whatever comes in: some 3 % of what a token reads at best. So every atom is asked.
+// whatever comes in: counted, not measured, some 3 % of what a token reads. So every atom is asked.
 #include "ops/ista_wide.h"
 
 #include "base/parallel.h"
