@@ -194,6 +194,9 @@ TEST(PackedModel, ComesBackAndRefusesDamage) {
     EXPECT_EQ(pack_model(unpack_model(packed, "m")), packed);
     EXPECT_THROW(unpack_model(packed.substr(0, packed.size() / 2), "m"), Error);
     EXPECT_THROW(unpack_model("CRQ2" + packed.substr(4), "m"), Error);
+    QuantizedModel below = unpack_model(packed, "m");  // no rounding gives -128, and signed products could not take it
+    below.matrices.begin()->second.values[0] = -128;
+    EXPECT_THROW(unpack_model(pack_model(below), "m"), Error);
   }
 }
 

@@ -42,9 +42,9 @@ std::vector<double> bounds_of(const QuantizedMatrix& u, const std::vector<float>
   return bounds;
 }
 
-double most_of(const std::vector<int32_t>& q14) {
+double most_of(const std::vector<int32_t>& numbers, int fraction) {
   double most = 0;
-  for (const int32_t c : q14) most = std::max(most, std::fabs(c / 16384.0));
+  for (const int32_t c : numbers) most = std::max(most, std::fabs(std::ldexp(c, -fraction)));
   return most;
 }
 
@@ -80,10 +80,17 @@ IntegerAttention::IntegerAttention(const QuantizedModel& model, int64_t layer, i
   require(p_ <= 256, "[codec] heads wider than 256 are not supported, came {}", p_);
   require(reach_ <= most_context, "[codec] a context of at most {} tokens, came {}", most_context, reach_);
   const std::string block = fmt::format("blocks.{}.", layer), at = block + (white_ ? "mssa." : "mha.");
-  if (white_ && model.config.trace) share_ = fixed_of(model.vector(at + "trace"), 14);
+  if (white_ && model.config.trace) set_share(model.vector(at + "trace"));
   if (white_ && model.config.shift) mix_ = fixed_of(model.vector(at + "shift"), 14);
   if (white_ && model.config.direction) set_direction(model.vector(at + "direction"));
   set_shifts(model, block);
+}
+
+// Rounded to 14 fractional bits, of the 24 that kernels.add takes.
+void IntegerAttention::set_share(const std::vector<float>& numbers) {
+  share_ = fixed_of(numbers, 14);
+  require(most_of(share_, 14) < 128, "[codec] a trace of {}; at most 128", most_of(share_, 14));
+  for (int32_t& c : share_) c *= 1 << 10;
 }
 
 void IntegerAttention::set_direction(const std::vector<float>& numbers) {
@@ -106,7 +113,7 @@ void IntegerAttention::set_shifts(const QuantizedModel& model, const std::string
   const auto bounds =
       bounds_of(u, model.vector(block + "norm1.scale"), model.has(shift) ? &model.vector(shift) : nullptr,
                 model.has(bias) ? &model.vector(bias) : nullptr);
-  const double carried = 1 + most_of(share_), most = most_of(mix_);
+  const double carried = 1 + most_of(share_, 24), most = most_of(mix_, 14);
   double value = 0, row = 0;
   for (int64_t c = 0; c < u.rows; ++c)
     if (white_ || c >= 2 * width_) value = std::max(value, bounds[static_cast<std::size_t>(c)]);
@@ -188,19 +195,19 @@ void IntegerAttention::apply(const IntegerKernels& kernels, const Metric& metric
   for (int64_t head = 0; head < heads_; ++head) {
     const int16_t* columns = metric.columns.data() + head * blocks * pairs_ * 32;
     kernels.dots(own + head * p_, columns, blocks, pairs_, sums);
-    for (int64_t c = 0; c < p_; ++c) rows[head * p_ + c] = clamp(shift_round(sums[c], metric.fraction - value_shift_));
+    std::copy_n(sums, p_, rows + head * p_);
   }
+  const int down = metric.fraction - value_shift_;
+  kernels.multiply(1 << std::max(0, 1 - down), std::max(1, down), width_, rows);
 }
 
 // The projection with the share of the token before.
-const int32_t* IntegerAttention::traced(const int32_t* raw, int64_t position, const IntegerCache& cache,
-                                        IntegerScratch& scratch) const {
+const int32_t* IntegerAttention::traced(const IntegerKernels& kernels, const int32_t* raw, int64_t position,
+                                        const IntegerCache& cache, IntegerScratch& scratch) const {
   if (share_.empty() || position == 0) return raw;
   int32_t* rows = room(scratch.traced, width_);
-  for (int64_t c = 0; c < width_; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    rows[c] = clamp(raw[c] + shift_round(int64_t{share_[i]} * cache.last[i], 14));
-  }
+  std::copy_n(raw, width_, rows);
+  kernels.add(cache.last.data(), nullptr, share_.data(), true, width_, rows);
   return rows;
 }
 
@@ -262,7 +269,7 @@ void IntegerAttention::attend(const IntegerKernels& kernels, const int32_t* raw,
                               IntegerCache& cache, IntegerScratch& scratch, int32_t* out) const {
   scratch.shorts.resize(static_cast<std::size_t>(3 * width_ + 1));
   int16_t *own = scratch.shorts.data(), *key = own + width_, *query = key + width_;
-  const int32_t* w = traced(raw, position, cache, scratch);
+  const int32_t* w = traced(kernels, raw, position, cache, scratch);
   kernels.to_shorts(white_ ? w : w + 2 * width_, width_, value_shift_, own);
   int32_t *queries = room(scratch.queries, width_), *keys = room(scratch.keys, width_);
   first_rows(kernels, w, own, position, cache, queries, keys);

@@ -49,10 +49,12 @@ class IntegerAttention {
     int fraction = 0;
   };
 
+  void set_share(const std::vector<float>& numbers);
   void set_direction(const std::vector<float>& numbers);
   Metric metric_of(const QuantizedMatrix& m, double longest) const;
   void apply(const IntegerKernels& kernels, const Metric& metric, const int16_t* own, int32_t* rows) const;
-  const int32_t* traced(const int32_t* raw, int64_t position, const IntegerCache& cache, IntegerScratch& scratch) const;
+  const int32_t* traced(const IntegerKernels& kernels, const int32_t* raw, int64_t position, const IntegerCache& cache,
+                        IntegerScratch& scratch) const;
   void set_shifts(const QuantizedModel& model, const std::string& block);
   void set_factor(double factor, double query, double key);
   void first_rows(const IntegerKernels& kernels, const int32_t* raw, const int16_t* own, int64_t position,
@@ -66,7 +68,7 @@ class IntegerAttention {
   bool white_, norm_, exclusive_, relay_;
   int value_shift_ = 0, key_shift_ = 0;  // Q16 to int16, to the right
   std::vector<Factor> factor_;           // one a head
-  std::vector<int32_t> share_;           // the trace option's c, Q14, or none
+  std::vector<int32_t> share_;           // the trace option's c, Q24, or none
   Metric metric_q_, metric_k_;           // of the metric option, or empty
   std::vector<int32_t> mix_;             // the shift option's c, Q14, or none
   std::vector<int32_t> direction_;       // the direction option's 1 + r and s, Q14, or none

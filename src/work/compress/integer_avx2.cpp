@@ -1,14 +1,17 @@
-// integer_avx2: the kernels of the codec for x86-64 with AVX2, whose instruction for bytes (vpmaddubsw) saturates at 16
-// bits. Several rows meet weights that are widened to 16 bits once for all of them; for one row widening is the dearer
-// part, so its bytes are cut into their upper seven bits, which cannot saturate, and the lowest. Alone in the
-// first-level cache, of 128 to 1024 inputs, on one Zen 3 core beside other work, in 10^9 products a second (medians
-// scatter by 10 %):
-//   one row    26  bytes widened at every row, four sums of a block, joined by hadd at the end
-//              37  the same with even and odd columns apart, two sums of a block, two blocks side by side
-//              54  seven bits and one (this file); 48 with one block at a time
-//              69  |a| of signed bytes and weights under a's sign (vpsignb), four blocks: wants the sums of the weights
-//                  and does not serve rows of which only some groups are read; not taken
-//   four rows  60  widened (this file), a block at a time; 57 as two rows and two blocks, 61 by signs
+// integer_avx2: the kernels of the codec for x86-64 with AVX2, whose instruction for bytes (vpmaddubsw) multiplies
+// bytes without a sign by bytes with one and saturates a pair's sum at 16 bits. Dense rows are therefore signed here
+// (zero = 0), and codes come with pairs that cannot saturate. With 192 inputs on one Zen 3 core, the other busy, in
+// 10^9 products a second (medians scatter by 10 %):
+//   one row    24 KB of weights  2.2 MB of weights
+//              50                40    a = 2 (a >> 1) + (a & 1), the halves apart, two blocks
+//              44 to 48          41    nibbles apart, whose sums stay in 16 bits for eight groups
+//              70                54    |a| and weights under a's sign (vpsignb), four blocks (this file)
+//              67                37 to 50  the same, asking ahead for the next four blocks
+//   four rows  58                57    weights and bytes widened to 16 bits
+//              66                67    by signs (this file)
+// Older, in other runs: widened at every row, four sums of a block joined by hadd 26; even and odd columns apart 37.
+// Decoding a byte with one thread, the other core idle, 24,000 bytes, medians of 7 to 9, with what is in
+// integer_avx2_loops.h: models/wiki-bytes 41 to 38 us, models/wiki-bytes-3m 133 to 108 us.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -25,84 +28,109 @@ inline __m256i broadcast(const void* four_bytes) {
   return _mm256_set1_epi32(four);
 }
 
-// `tile` rows against one block, columns 0 and 2 of a group apart from 1 and 3: either pair fills the 16-bit halves of
-// a sum's lane.
-template <int tile>
+// `tile` rows of signed bytes against `width` blocks: |a| meets the weight under the sign of a, and two products of 127
+// by 127 fit 16 bits.
+template <int tile, int width>
 inline void product_tile(const int8_t* packed, int64_t groups, const uint8_t* acts, int64_t act_stride, int32_t* sums,
                          int64_t sum_stride) {
-  __m256i at[tile][2];
-  for (int r = 0; r < tile; ++r) at[r][0] = at[r][1] = _mm256_setzero_si256();
+  const __m256i one = _mm256_set1_epi16(1);
+  __m256i at[tile][width][2];
+  for (int r = 0; r < tile; ++r)
+    for (int b = 0; b < width; ++b) at[r][b][0] = at[r][b][1] = _mm256_setzero_si256();
   for (int64_t g = 0; g < groups; ++g) {
-    const __m256i low = load(packed + g * 64), high = load(packed + g * 64 + 32);
-    const __m256i even[2] = {_mm256_srai_epi16(_mm256_slli_epi16(low, 8), 8),
-                             _mm256_srai_epi16(_mm256_slli_epi16(high, 8), 8)};
-    const __m256i odd[2] = {_mm256_srai_epi16(low, 8), _mm256_srai_epi16(high, 8)};
+    __m256i w[width][2];
+#pragma GCC unroll 4
+    for (int b = 0; b < width; ++b)
+      for (int h = 0; h < 2; ++h) w[b][h] = load(packed + (b * groups + g) * 64 + 32 * h);
 #pragma GCC unroll 4
     for (int r = 0; r < tile; ++r) {
-      const __m256i a = broadcast(acts + r * act_stride + g * pack_columns);
-      const __m256i a_even = _mm256_and_si256(a, _mm256_set1_epi16(255)), a_odd = _mm256_srli_epi16(a, 8);
+      const __m256i a = broadcast(acts + r * act_stride + g * pack_columns), size = _mm256_abs_epi8(a);
+#pragma GCC unroll 4
+      for (int b = 0; b < width; ++b)
 #pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h)
-        at[r][h] = _mm256_add_epi32(
-            at[r][h], _mm256_add_epi32(_mm256_madd_epi16(even[h], a_even), _mm256_madd_epi16(odd[h], a_odd)));
+        for (int h = 0; h < 2; ++h) {
+          const __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w[b][h], a));
+          at[r][b][h] = _mm256_add_epi32(at[r][b][h], _mm256_madd_epi16(pairs, one));
+        }
     }
   }
   for (int r = 0; r < tile; ++r)
-    for (int h = 0; h < 2; ++h) store(sums + r * sum_stride + 8 * h, at[r][h]);
-}
-
-// One row against `width` blocks, a = 2 (a >> 1) + (a & 1): pairs of 127 * 127 fit 16 bits, and so do 128 pairs of 127.
-template <int width>
-inline void product_row(const int8_t* packed, int64_t groups, const uint8_t* acts, const int32_t* listed, int64_t count,
-                        int32_t* sums) {
-  constexpr int64_t most = 128;
-  __m256i at[width][2], ones[width][2];
-  for (int b = 0; b < width; ++b) at[b][0] = at[b][1] = _mm256_setzero_si256();
-  for (int64_t from = 0; from < count; from += most) {
-    for (int b = 0; b < width; ++b) ones[b][0] = ones[b][1] = _mm256_setzero_si256();
-    for (int64_t t = from; t < count && t < from + most; ++t) {
-      const int64_t g = listed ? listed[t] : t;
-      const __m256i a = broadcast(acts + g * pack_columns);
-      const __m256i bit = _mm256_and_si256(a, _mm256_set1_epi8(1));
-      const __m256i rest = _mm256_and_si256(_mm256_srli_epi16(a, 1), _mm256_set1_epi8(127));
-#pragma GCC unroll 2
-      for (int b = 0; b < width; ++b) {
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; ++h) {
-          const __m256i w = load(packed + (b * groups + g) * 64 + 32 * h);
-          at[b][h] = _mm256_add_epi32(at[b][h], _mm256_madd_epi16(_mm256_maddubs_epi16(rest, w), _mm256_set1_epi16(2)));
-          ones[b][h] = _mm256_add_epi16(ones[b][h], _mm256_maddubs_epi16(bit, w));
-        }
-      }
-    }
     for (int b = 0; b < width; ++b)
-      for (int h = 0; h < 2; ++h)
-        at[b][h] = _mm256_add_epi32(at[b][h], _mm256_madd_epi16(ones[b][h], _mm256_set1_epi16(1)));
-  }
-  for (int b = 0; b < width; ++b)
-    for (int h = 0; h < 2; ++h) store(sums + b * pack_rows + 8 * h, at[b][h]);
+      for (int h = 0; h < 2; ++h) store(sums + r * sum_stride + b * pack_rows + 8 * h, at[r][b][h]);
 }
 
-void sparse_product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, const int32_t* listed,
-                    int64_t count, int32_t* sums) {
+// One row against all blocks.
+void product_row(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, int32_t* sums) {
   int64_t b = 0;
-  for (; b + 2 <= blocks; b += 2)
-    product_row<2>(packed + b * groups * 64, groups, acts, listed, count, sums + b * pack_rows);
-  if (b < blocks) product_row<1>(packed + b * groups * 64, groups, acts, listed, count, sums + b * pack_rows);
+  for (; b + 4 <= blocks; b += 4)
+    product_tile<1, 4>(packed + b * groups * 64, groups, acts, 0, sums + b * pack_rows, 0);
+  for (; b < blocks; ++b) product_tile<1, 1>(packed + b * groups * 64, groups, acts, 0, sums + b * pack_rows, 0);
 }
 
 // A block meets all rows while its weights are in the first-level cache.
 void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, int64_t act_stride,
              int64_t rows, int32_t* sums, int64_t sum_stride) {
-  if (rows == 1) return sparse_product(packed, blocks, groups, acts, nullptr, groups, sums);
+  if (rows == 1) return product_row(packed, blocks, groups, acts, sums);
   for (int64_t b = 0; b < blocks; ++b, packed += groups * 64, sums += pack_rows) {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4)
-      product_tile<4>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
+      product_tile<4, 1>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
     for (; r + 2 <= rows; r += 2)
-      product_tile<2>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
-    if (r < rows) product_tile<1>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
+      product_tile<2, 1>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
+    if (r < rows)
+      product_tile<1, 1>(packed, groups, acts + r * act_stride, act_stride, sums + r * sum_stride, sum_stride);
   }
+}
+
+// Four bytes of a code that stand at a group.
+struct Listed {
+  int32_t group, four;
+};
+
+// A pair of a code within 258 cannot saturate: 258 * 127 < 2^15. A larger one, which is rare in what is mostly zeros,
+// comes as two groups with one number of it each. Returns how many there are.
+inline int64_t pairs_apart(const uint8_t* code, const int32_t* listed, int64_t count, Listed* to) {
+  constexpr uint32_t first = 0x00FF00FF, above = 0x00010001 * (0x7FFF - 258);
+  int64_t n = 0;
+  for (int64_t t = 0; t < count; ++t) {
+    uint32_t four;
+    __builtin_memcpy(&four, code + listed[t] * pack_columns, sizeof four);
+    const uint32_t sums = (four & first) + ((four >> 8) & first);
+    const bool large = ((sums + above) & 0x80008000) != 0;
+    to[n] = {listed[t], static_cast<int32_t>(large ? four & first : four)};
+    to[n + 1] = {listed[t], static_cast<int32_t>(four & ~first)};
+    n += large ? 2 : 1;
+  }
+  return n;
+}
+
+template <int width>
+inline void sparse_blocks(const int8_t* packed, int64_t groups, const Listed* listed, int64_t count, int32_t* sums) {
+  const __m256i one = _mm256_set1_epi16(1);
+  __m256i at[width][2];
+  for (int b = 0; b < width; ++b) at[b][0] = at[b][1] = _mm256_setzero_si256();
+  for (int64_t t = 0; t < count; ++t) {
+    const __m256i a = _mm256_set1_epi32(listed[t].four);
+#pragma GCC unroll 4
+    for (int b = 0; b < width; ++b)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        const __m256i w = load(packed + (b * groups + listed[t].group) * 64 + 32 * h);
+        at[b][h] = _mm256_add_epi32(at[b][h], _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), one));
+      }
+  }
+  for (int b = 0; b < width; ++b)
+    for (int h = 0; h < 2; ++h) store(sums + b * pack_rows + 8 * h, at[b][h]);
+}
+
+// At most 1024 groups, as 4096 inputs are.
+void sparse_product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* code, const int32_t* listed,
+                    int64_t count, int32_t* sums) {
+  Listed pairs[2 * 1024 + 1];
+  const int64_t n = pairs_apart(code, listed, count, pairs);
+  int64_t b = 0;
+  for (; b + 4 <= blocks; b += 4) sparse_blocks<4>(packed + b * groups * 64, groups, pairs, n, sums + b * pack_rows);
+  for (; b < blocks; ++b) sparse_blocks<1>(packed + b * groups * 64, groups, pairs, n, sums + b * pack_rows);
 }
 
 // `width` blocks of keys side by side share a spread pair of the query.
@@ -150,10 +178,11 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 }  // namespace
 
 const IntegerKernels integer_avx2{"avx2",
+                                  0,
                                   product,
                                   sparse_product,
                                   dots_of_keys,
-                                  softmax,
+                                  avx2::softmax,
                                   mix_values,
                                   sum,
                                   widest,
@@ -166,7 +195,7 @@ const IntegerKernels integer_avx2{"avx2",
                                   lanes::turn<Avx2>,
                                   to_shorts,
                                   lanes::exclude<Avx2>,
-                                  add,
+                                  lanes::add<Avx2>,
                                   lanes::multiply<Avx2>,
                                   avx2::chances};
 

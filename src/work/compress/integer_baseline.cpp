@@ -33,8 +33,8 @@ void product(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t
 
 }  // namespace
 
-const IntegerKernels integer_baseline{"baseline", product,   sparse_product, dots,     softmax,  mix,      sum,
-                                      widest,     squares,   normed,         to_bytes, rescale,  proximal, weigh,
-                                      turn,       to_shorts, exclude,        add,      multiply, chances};
+const IntegerKernels integer_baseline{"baseline", 128,    product,   sparse_product, dots,     softmax,  mix,
+                                      sum,        widest, squares,   normed,         to_bytes, rescale,  proximal,
+                                      weigh,      turn,   to_shorts, exclude,        add,      multiply, chances};
 
 }  // namespace crate

@@ -13,12 +13,16 @@ inline constexpr int64_t pack_rows = 16, pack_columns = 4;
 
 struct IntegerKernels {
   const char* name;
-  /// sums[r][i] = sum_k weights[i][k] acts[r][k] for `rows` rows of unsigned bytes (padded to groups of 4) and the rows
-  /// i of `blocks` packed blocks.
+  /// Bytes of a dense row are numbers of -127 .. 127 plus this: 0 where the machine can multiply signed bytes, else
+  /// 128.
+  int32_t zero;
+  /// sums[r][i] = sum_k weights[i][k] byte[r][k] for `rows` dense rows (padded to groups of 4) and the rows i of
+  /// `blocks` packed blocks; weights within -127 .. 127.
   void (*product)(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts, int64_t act_stride,
                   int64_t rows, int32_t* sums, int64_t sum_stride);
-  /// The same for one row, reading only the groups listed: the others hold zeros.
-  void (*sparse_product)(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* acts,
+  /// sums[i] = sum_k weights[i][k] code[k] for one row of 0 .. 255, reading only the groups listed: the others hold
+  /// zeros.
+  void (*sparse_product)(const int8_t* packed, int64_t blocks, int64_t groups, const uint8_t* code,
                          const int32_t* listed, int64_t count, int32_t* sums);
   /// dots[j] = q . key j for the keys of `blocks` blocks of 16, [block][pair of numbers][16 keys][2]; q as `pairs`
   /// pairs. |q . key| < 2^31 is the caller's care.

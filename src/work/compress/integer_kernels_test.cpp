@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <random>
 
@@ -111,9 +112,9 @@ TEST(IntegerKernels, ToBytesAndShorts) {
     Numbers all;
     for (const int64_t reciprocal : {int64_t{1} << 30, (int64_t{1} << 31) - 5, int64_t{1} << 31, int64_t{1} << 32})
       for (const int down : {1, 30, 45, 53, 62})
-        for (const bool codes : {false, true}) {
+        for (const auto& [low, high, offset] : {std::array{-127, 127, 128}, {-127, 127, 0}, {0, 255, 0}}) {
           std::vector<uint8_t> to(x.size());
-          k.to_bytes(x.data(), n, reciprocal, down, codes ? 0 : -127, codes ? 255 : 127, codes ? 0 : 128, to.data());
+          k.to_bytes(x.data(), n, reciprocal, down, low, high, offset, to.data());
           all.insert(all.end(), to.begin(), to.end());
         }
     for (const int down : {0, 1, 5, 15, 30}) {
@@ -229,11 +230,20 @@ TEST(IntegerKernels, Products) {
   compare([](const IntegerKernels& k, Source& s, int64_t n) {
     const int64_t blocks = std::min<int64_t>(n, 7), groups = n, rows = std::min<int64_t>(n, 15);
     const auto packed = s.row<int8_t>(blocks * groups * 64, 127);
-    const auto acts = s.row<uint8_t>(rows * groups * 4, 255, false);
+    const auto numbers = s.row<int8_t>(rows * groups * 4, 127);
+    const auto code = s.row<uint8_t>(groups * 4, 255, false);
+    std::vector<uint8_t> bytes;
+    for (const int8_t x : numbers) bytes.push_back(static_cast<uint8_t>(x + k.zero));
     Numbers all(static_cast<std::size_t>(rows * blocks * 16)), some(static_cast<std::size_t>(blocks * 16)), listed;
-    k.product(packed.data(), blocks, groups, acts.data(), 4 * groups, rows, all.data(), 16 * blocks);
+    k.product(packed.data(), blocks, groups, bytes.data(), 4 * groups, rows, all.data(), 16 * blocks);
+    for (int64_t i = 0; i < blocks * 16; ++i) {  // less what the zero counts
+      int32_t sum = 0;
+      for (int64_t at = 0; at < 4 * groups; ++at)
+        sum += packed[static_cast<std::size_t>((i / 16 * groups + at / 4) * 64 + i % 16 * 4 + at % 4)];
+      for (int64_t r = 0; r < rows; ++r) all[static_cast<std::size_t>(r * blocks * 16 + i)] -= k.zero * sum;
+    }
     for (int64_t g = 0; g < groups; g += 3) listed.push_back(static_cast<int32_t>(g));
-    k.sparse_product(packed.data(), blocks, groups, acts.data(), listed.data(), static_cast<int64_t>(listed.size()),
+    k.sparse_product(packed.data(), blocks, groups, code.data(), listed.data(), static_cast<int64_t>(listed.size()),
                      some.data());
     all.insert(all.end(), some.begin(), some.end());
     return all;

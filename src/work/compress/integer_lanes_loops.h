@@ -9,6 +9,7 @@
 //   times, times_all               a Wide; of times_all b is the same number in all lanes
 //   times_small                    of lanes of 64 bits: x of 48, m of 15
 //   plus, minus, none, total       of Wides
+//   all16, add16, sub16            of lanes of 16 bits; upper16, upper_unsigned16: the upper halves of products
 //   Rounding                       x 2^-s, rounded: held within low .. high; or, called, what fits 32 bits in any case
 #pragma once
 #include "work/compress/integer_kernel.h"
@@ -16,6 +17,15 @@
 namespace crate {
 namespace {
 namespace lanes {
+
+// 2^-(f 2^-15) in Q15 as exp2_minus_15 gives it, in lanes of 16 bits without sign. The upper half of 2 y f is y f
+// 2^-15; where 2 y does not fit 16 bits, it is taken as unsigned: 2^16 too much, and the product f.
+template <class L> typename L::V exp2_minus_15(typename L::V f) {
+  const auto second = L::add16(L::all16(7590), L::upper16(L::all16(-2580), f));
+  const auto first = L::add16(L::all16(-22684), L::upper16(L::add16(second, second), f));
+  const auto part = L::sub16(L::upper_unsigned16(L::add16(first, first), f), f);
+  return L::add16(L::all16(-32768), part);
+}
 
 inline bool fits(int64_t x) { return x == static_cast<int32_t>(x); }
 
@@ -78,7 +88,8 @@ void rescale(const int32_t* sums, const int32_t* ones, int32_t zero, const int32
   const typename L::Rounding round(down);
   const auto m = L::all64(mantissa), off = L::all(zero);
   for (; i + L::count <= n; i += L::count) {
-    const auto sum = L::sub(L::load(sums + i), L::product(L::load(ones + i), off));
+    auto sum = L::load(sums + i);
+    if (zero != 0) sum = L::sub(sum, L::product(L::load(ones + i), off));
     const auto scaled = L::times(sum, L::load(scales + i));
     L::store(y + i, round.held({L::times_small(scaled.even, m), L::times_small(scaled.odd, m)}));
   }
@@ -95,6 +106,20 @@ template <class L> void proximal(const int32_t* match, const int32_t* bar, int64
     L::store(z + i, round.held(L::plus(L::times_all(L::load(match + i), step), L::times_all(rest, unit))));
   }
   crate::proximal(match + i, bar + i, eta, n - i, z + i);
+}
+
+// z joins the sum before the shift, as in proximal.
+template <class L>
+void add(const int32_t* y, const int32_t* bias, const int32_t* gamma, bool residual, int64_t n, int32_t* z) {
+  int64_t c = 0;
+  const typename L::Rounding round(24);
+  const auto unit = L::all(1 << 24), none = L::all(0);
+  for (; gamma != nullptr && c + L::count <= n; c += L::count) {
+    const auto kept = residual ? L::load(z + c) : none;
+    const auto x = bias != nullptr ? L::add(L::load(y + c), L::load(bias + c)) : L::load(y + c);
+    L::store(z + c, round.held(L::plus(L::times(x, L::load(gamma + c)), L::times_all(kept, unit))));
+  }
+  crate::add(y + c, bias ? bias + c : nullptr, gamma ? gamma + c : nullptr, residual, n - c, z + c);
 }
 
 template <class L> void weigh(const int32_t* factors, int64_t n, int32_t* x) {

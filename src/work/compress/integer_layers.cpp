@@ -42,7 +42,7 @@ void ByteRows::set(const IntegerKernels& kernels, const int32_t* x, int64_t rows
   stride_ = (k + pack_columns - 1) / pack_columns * pack_columns;
   bytes_.resize(static_cast<std::size_t>(rows * stride_));
   steps_.resize(static_cast<std::size_t>(rows));
-  const int levels = codes ? 255 : 127, offset = codes ? 0 : 128;
+  const int levels = codes ? 255 : 127, offset = codes ? 0 : kernels.zero;
   for (int64_t r = 0; r < rows; ++r, x += k) {
     const Step step = step_for(kernels.widest(x, k, 0), levels);
     steps_[static_cast<std::size_t>(r)] = step;
@@ -122,7 +122,7 @@ void IntegerProduct::apply(const IntegerKernels& kernels, IntegerScratch& scratc
   const int64_t padded = blocks_ * pack_rows, rows = x.rows();
   const int32_t* sums = room(scratch.sums, rows * padded);
   multiply(kernels, x, scratch.listed, scratch.sums.data());
-  const int32_t zero = x.codes() ? 0 : 128;
+  const int32_t zero = x.codes() ? 0 : kernels.zero;
   for (int64_t r = 0; r < rows; ++r) {
     const Step& step = x.step(r);
     // Scales so large that nothing is left to shift away do not occur in models that were trained.

@@ -1,6 +1,6 @@
 // integer_layers: what the integer forward is made of: rows of activations rounded to bytes, products, norms.
 // Activations are int32 in Q16 and stay within 2^30; a row that enters a product becomes bytes times one step t:
-//   x_k ~ a_k t,  a_k in -127..127 (stored plus 128) or 0..255 for codes, which are never negative
+//   x_k ~ a_k t,  a_k in -127..127 (stored plus the kernels' zero) or 0..255 for codes, which are never negative
 //   y_i = scale_i t sum_k q_ik a_k
 #pragma once
 #include <cstdint>
@@ -75,7 +75,7 @@ class IntegerProduct {
 
   int64_t outputs_ = 0, inputs_ = 0, blocks_ = 0, groups_ = 0;
   AlignedVector<int8_t> packed_;
-  AlignedVector<int32_t> sums_;    // of each row of weights: the bytes of x are 128 too large
+  AlignedVector<int32_t> sums_;    // of each row of weights, by which the bytes' zero counts
   AlignedVector<int32_t> scales_;  // scale_i 2^exponent_, below 2^20
   int exponent_ = 0;
   std::vector<int32_t> weights_;  // of the inputs of a transpose, Q15

@@ -145,6 +145,7 @@ void mix_values(const int16_t* weights, const int16_t* values, int64_t pairs, in
 }  // namespace
 
 const IntegerKernels integer_vnni{"vnni",
+                                  128,
                                   product,
                                   sparse_product,
                                   dots_of_keys,

@@ -37,6 +37,12 @@ struct Avx512 {
   static V max(V a, V b) { return _mm512_max_epi32(a, b); }
   static V sra(V x, __m128i s) { return _mm512_sra_epi32(x, s); }
 
+  static V all16(int16_t x) { return _mm512_set1_epi16(x); }
+  static V add16(V a, V b) { return _mm512_add_epi16(a, b); }
+  static V sub16(V a, V b) { return _mm512_sub_epi16(a, b); }
+  static V upper16(V a, V b) { return _mm512_mulhi_epi16(a, b); }
+  static V upper_unsigned16(V a, V b) { return _mm512_mulhi_epu16(a, b); }
+
   static V odd_of(V x) { return _mm512_srli_epi64(x, 32); }
   static Wide times(V a, V b) { return {_mm512_mul_epi32(a, b), _mm512_mul_epi32(odd_of(a), odd_of(b))}; }
   static Wide times_all(V a, V b) { return {_mm512_mul_epi32(a, b), _mm512_mul_epi32(odd_of(a), b)}; }
@@ -71,16 +77,6 @@ class Avx512::Rounding {
 
 namespace vnni {
 
-// 2^-(whole + f 2^-15) in Q15 as exp2_minus_15 gives it, in 32 lanes of 16 bits. The upper half of 2 y f is y f 2^-15;
-// where 2 y does not fit 16 bits, it is taken as unsigned: 2^16 too much, and the product f.
-inline __m512i exp2_minus_15(__m512i whole, __m512i f) {
-  const __m512i second = _mm512_add_epi16(_mm512_set1_epi16(7590), _mm512_mulhi_epi16(_mm512_set1_epi16(-2580), f));
-  const __m512i first =
-      _mm512_add_epi16(_mm512_set1_epi16(-22684), _mm512_mulhi_epi16(_mm512_add_epi16(second, second), f));
-  const __m512i part = _mm512_sub_epi16(_mm512_mulhi_epu16(_mm512_add_epi16(first, first), f), f);
-  return _mm512_srlv_epi16(_mm512_add_epi16(_mm512_set1_epi16(-32768), part), whole);
-}
-
 // The first n of 16 or 32 lanes.
 inline __mmask16 lanes16(int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1); }
 inline __mmask32 lanes32(int64_t n) { return n >= 32 ? ~0U : (1U << n) - 1; }
@@ -112,7 +108,7 @@ inline int32_t exponentials(const int32_t* x, int64_t n, int fraction, int16_t* 
     const __m512i u = below_top(j), v = below_top(j + 16);
     const __m512i whole = _mm512_permutex2var_epi16(u, upper, v);
     const __m512i f = _mm512_srli_epi16(_mm512_permutex2var_epi16(u, lower, v), 1);
-    const __m512i w = _mm512_maskz_mov_epi16(lanes32(n - j), exp2_minus_15(whole, f));
+    const __m512i w = _mm512_maskz_mov_epi16(lanes32(n - j), _mm512_srlv_epi16(lanes::exp2_minus_15<Avx512>(f), whole));
     _mm512_storeu_si512(weights + j, w);
     const __m512i pairs = _mm512_add_epi32(_mm512_and_si512(w, _mm512_set1_epi32(0xFFFF)), _mm512_srli_epi32(w, 16));
     sum = _mm512_add_epi32(sum, pairs);

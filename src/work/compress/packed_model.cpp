@@ -39,6 +39,7 @@ QuantizedMatrix get_matrix(BitDecoder& coder, int64_t rows, int64_t cols, const 
   for (int8_t& q : m.values) {
     q = static_cast<int8_t>(symbol.get(coder));
     require(!coder.overrun(), "{} is cut short; restore it from a copy", where);
+    require(q >= -127, "{} is damaged: a level of {}; restore it from a copy", where, q);
   }
   return m;
 }
