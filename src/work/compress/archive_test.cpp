@@ -121,7 +121,6 @@ TEST(Archive, InstructionSetsAndThreadsReadEachOther) {
   const QuantizedModel model = small_model();
   const std::string content = said_by(model, 700);
   const int threads = omp_get_max_threads();
-  std::vector<std::string> made;
   const auto with = [&](const char* set, int count, auto&& f) {
     setenv("CRATE_ISA", set, 1);
     set_thread_count(count);
@@ -133,12 +132,15 @@ TEST(Archive, InstructionSetsAndThreadsReadEachOther) {
     }
     unsetenv("CRATE_ISA");
   };
-  for (const char* set : {"baseline", "avx2", "vnni"})
-    for (const int count : {1, 3})
-      with(set, count, [&] { made.push_back(archive_of(model, content, {.streams = 4})); });
-  for (const std::string& archive : made) EXPECT_EQ(archive, made[0]);
-  for (const char* set : {"baseline", "avx2", "vnni"})
-    for (const int count : {1, 3}) with(set, count, [&] { EXPECT_EQ(content_of(made[0], &model), content); });
+  for (const bool mix : {false, true}) {
+    const CompressOptions coding{.streams = mix ? 2 : 4, .mix = mix};
+    std::vector<std::string> made;
+    for (const char* set : {"baseline", "avx2", "vnni"})
+      for (const int count : {1, 3}) with(set, count, [&] { made.push_back(archive_of(model, content, coding)); });
+    for (const std::string& archive : made) EXPECT_EQ(archive, made[0]);
+    for (const char* set : {"baseline", "avx2", "vnni"})
+      for (const int count : {1, 3}) with(set, count, [&] { EXPECT_EQ(content_of(made[0], &model), content); });
+  }
   set_thread_count(threads);
   setenv("CRATE_ISA", "riscv", 1);
   EXPECT_THROW(integer_kernels(), Error);

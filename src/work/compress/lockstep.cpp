@@ -41,27 +41,54 @@ void Lockstep::run(const IntegerModel& model, Piece& piece, int64_t from, int64_
   if (!rows.empty()) model.forward(kernels_, rows, logits);
 }
 
-void Lockstep::encode(const IntegerModel& model, int64_t a, int64_t b, BitEncoder& coder) {
+void Lockstep::score(const IntegerModel& model, int64_t a, int64_t b, Round& round) {
   const auto count = static_cast<int64_t>(pieces_.size());
   const int64_t stride = (b - a) * model.vocab();
-  logits_.resize(static_cast<std::size_t>(count * stride));
+  round.a = a;
+  round.b = b;
+  round.logits.resize(static_cast<std::size_t>(count * stride));
   parallel_chunks(count, 1, [&](int64_t s, int64_t, int64_t) {
     Piece& piece = pieces_[static_cast<std::size_t>(s)];
     if (a >= piece.size) return;
     run(model, piece, window(model, piece, a, b), a, nullptr);
-    run(model, piece, a, std::min(b, piece.size), logits_.data() + s * stride);
+    run(model, piece, a, std::min(b, piece.size), round.logits.data() + s * stride);
   });
-  for (int64_t i = a; i < b; ++i) {
+}
+
+void Lockstep::code(const Round& round, int64_t vocab, BitEncoder& coder) {
+  const auto count = static_cast<int64_t>(pieces_.size());
+  for (int64_t i = round.a; i < round.b; ++i) {
     for (int64_t s = 0; s < count; ++s) {
       const Piece& piece = pieces_[static_cast<std::size_t>(s)];
       if (i >= piece.size) continue;
-      kernels_.chances(logits_.data() + s * stride + (i - a) * model.vocab(), chances_.weight);
+      const int64_t row = s * (round.b - round.a) + i - round.a;
+      kernels_.chances(round.logits.data() + row * vocab, chances_.weight);
       const auto byte = static_cast<uint8_t>(piece.at[i]);
       if (mixer_)
         mixer_->put(coder, s, chances_, byte);
       else
         chances_.put(coder, byte);
     }
+  }
+}
+
+void Lockstep::encode(const IntegerModel& model, int64_t a, int64_t b, BitEncoder& coder) {
+  score(model, a, b, round_);
+  code(round_, model.vocab(), coder);
+}
+
+void Lockstep::encode_ahead(const IntegerModel& model, int64_t length, BitEncoder& coder,
+                            const std::function<void(int64_t, int64_t)>& coded) {
+  Round next;
+  score(model, 0, std::min(length, longest_), round_);
+  while (round_.a < longest_) {
+    const int64_t b = std::min(round_.b + length, longest_);
+    parallel_for(2, 1, [&](int64_t lo, int64_t hi) {
+      if (lo == 0) code(round_, model.vocab(), coder);
+      if (hi == 2) score(model, round_.b, b, next);
+    });
+    coded(round_.a, round_.b);
+    std::swap(round_, next);
   }
 }
 

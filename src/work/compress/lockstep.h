@@ -6,6 +6,7 @@
 // a model that learns the window is anew the last `context` tokens of the stream at every round; else it goes on, as in
 // stream_coder.h.
 #pragma once
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,10 @@ class Lockstep {
   /// What is known once every stream has come to byte `at`.
   std::vector<std::string_view> known(int64_t at) const;
   void encode(const IntegerModel& model, int64_t a, int64_t b, BitEncoder& coder);
+  /// All bytes in rounds of `length` under a model that does not learn: a second thread runs it over a round while the
+  /// round before is coded. `coded(a, b)` after each.
+  void encode_ahead(const IntegerModel& model, int64_t length, BitEncoder& coder,
+                    const std::function<void(int64_t, int64_t)>& coded);
   void decode(const IntegerModel& model, int64_t a, int64_t b, BitDecoder& coder);
 
  private:
@@ -36,6 +41,11 @@ class Lockstep {
     int64_t size;
     IntegerState state;
   };
+  // What the model says of the bytes a .. b - 1, stream after stream.
+  struct Round {
+    int64_t a = 0, b = 0;
+    std::vector<int32_t> logits;
+  };
   // What a thread needs for the streams it walks together.
   struct Group {
     std::vector<IntegerModel::Row> rows;
@@ -43,6 +53,8 @@ class Lockstep {
   };
   int64_t window(const IntegerModel& model, Piece& piece, int64_t a, int64_t b) const;
   void run(const IntegerModel& model, Piece& piece, int64_t from, int64_t to, int32_t* logits) const;
+  void score(const IntegerModel& model, int64_t a, int64_t b, Round& round);
+  void code(const Round& round, int64_t vocab, BitEncoder& coder);
   void together(const IntegerModel& model, int64_t i);
 
   const IntegerKernels& kernels_;
@@ -51,7 +63,8 @@ class Lockstep {
   std::vector<Piece> pieces_;
   std::vector<Group> groups_;
   int64_t longest_ = 0;
-  std::vector<int32_t> logits_;
+  Round round_;
+  std::vector<int32_t> logits_;  // of a byte of every stream
   ByteChances chances_{};
 };
 

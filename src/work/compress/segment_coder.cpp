@@ -78,7 +78,10 @@ class LockstepCoder final : public SegmentCoder {
   std::string encode(std::string_view bytes) override {
     std::string own(bytes), code;
     BitEncoder coder(code);
-    walk(own, [&](Lockstep& streams, int64_t a, int64_t b) { streams.encode(model(), a, b, coder); });
+    if (learner_)
+      walk(own, [&](Lockstep& streams, int64_t a, int64_t b) { streams.encode(learner_->image(), a, b, coder); });
+    else
+      encode_ahead(own, coder);
     coder.finish();
     return code;
   }
@@ -108,6 +111,14 @@ class LockstepCoder final : public SegmentCoder {
  private:
   void mix(bool wanted, bool report) {
     if (wanted) mixer_ = std::make_unique<Mixer>(report);
+  }
+
+  void encode_ahead(std::string& bytes, BitEncoder& coder) {
+    const auto n = static_cast<int64_t>(bytes.size()), count = mixed_streams_for(n, coding_.streams);
+    Lockstep streams(kernels_, bytes.data(), n, count, false, mixer_.get());
+    streams.encode_ahead(*model_, window_length(count), coder, [&](int64_t a, int64_t b) {
+      if (progress) progress(std::min(n, b * count) - std::min(n, a * count));
+    });
   }
 
   const IntegerModel& model() { return learner_ ? learner_->image() : *model_; }
