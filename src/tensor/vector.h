@@ -63,11 +63,12 @@ template <class G, class F> [[gnu::always_inline]] inline void put_onto(float* t
 
 /// to[j] = or += f(j), 0 <= j < n. Two loops: of one that chooses inside, compilers make no vector code.
 template <class F> [[gnu::always_inline]] inline void put(float* to, bool add, int64_t n, F f) {
+  const auto as_it_was = [to](int64_t j) { return to[j]; };
+  const auto nothing = [](int64_t) { return 0.0F; };
   if (add)
-    return put_onto(
-        to, n, [to](int64_t j) { return to[j]; }, f);
-  put_onto(
-      to, n, [](int64_t) { return 0.0F; }, f);
+    put_onto(to, n, as_it_was, f);
+  else
+    put_onto(to, n, nothing, f);
 }
 
 /// e^x for x <= 88, 0 below -64: what follows never meets denormal numbers, which are up to 100 times slower. Relative
