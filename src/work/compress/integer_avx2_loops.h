@@ -101,15 +101,11 @@ inline int32_t largest(__m256i x) {
   return a > b ? a : b;
 }
 
-// The first n of 8 lanes, all ones.
-inline __m256i first_lanes(int64_t n) {
-  const int32_t most = n < 0 ? 0 : n > 8 ? 8 : static_cast<int32_t>(n);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(most), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
 // x[j ..), as far as there are n; `other` beyond.
 inline __m256i load_or(__m256i other, const int32_t* x, int64_t j, int64_t n) {
   if (j + 8 <= n) return Avx2::load(x + j);
-  const __m256i mask = first_lanes(n - j);
+  const __m256i rest = _mm256_set1_epi32(static_cast<int32_t>(n - j));
+  const __m256i mask = _mm256_cmpgt_epi32(rest, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   return _mm256_blendv_epi8(other, _mm256_maskload_epi32(x + j, mask), mask);
 }
 
