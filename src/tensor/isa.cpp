@@ -1,6 +1,8 @@
 // isa: asks the processor.
 #include "tensor/isa.h"
 
+#include <dnnl.hpp>
+
 namespace crate {
 namespace {
 
@@ -23,6 +25,8 @@ Isa cpu_isa() {
   static const Isa isa = ask_cpu();
   return isa;
 }
+
+bool has_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
 
 const char* name_of(Isa isa) {
   switch (isa) {

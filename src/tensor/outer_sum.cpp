@@ -9,6 +9,7 @@ const OuterKernels* outer_kernels([[maybe_unused]] Products products) {
 #if defined(__x86_64__)
   if (cpu_isa() != Isa::avx512) return nullptr;
   if (products == Products::f32) return &outer_avx512;
+  if (products == Products::bf16 && has_tiles()) return &outer_amx_bf16;
   if (products == Products::bf16 && __builtin_cpu_supports("avx512bf16") != 0) return &outer_avx512_bf16;
 #endif
   return nullptr;
@@ -35,11 +36,14 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
         pack_b.panel(from_b.data, s.n, j * panel, s.n, rows, b + j * panel_bytes);
     });
     parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
-      for (int64_t j = 0; j < panels; ++j) {
-        for (int64_t i = lo; i < hi; ++i)
-          kernels.multiply(a + i * strip_bytes, b + j * panel_bytes, rows, c + i * strip * s.n + j * panel, s.n,
-                           std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel),
-                           static_cast<float>(g.alpha), g.add || row > 0);
+      // The longer side is walked once, beside the shorter one, which so stays in the cache.
+      const bool strips_outside = (hi - lo) * strip > panels * panel;
+      const int64_t inner = strips_outside ? panels : hi - lo;
+      for (int64_t t = 0; t < (hi - lo) * panels; ++t) {
+        const int64_t i = lo + (strips_outside ? t / inner : t % inner), j = strips_outside ? t % inner : t / inner;
+        kernels.multiply(a + i * strip_bytes, b + j * panel_bytes, rows, c + i * strip * s.n + j * panel, s.n,
+                         std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel),
+                         static_cast<float>(g.alpha), g.add || row > 0);
       }
     });
   }

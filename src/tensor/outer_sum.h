@@ -36,6 +36,7 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
 #if defined(__x86_64__)
 extern const OuterKernels outer_avx512;
 extern const OuterKernels outer_avx512_bf16;
+extern const OuterKernels outer_amx_bf16;
 #endif
 
 }  // namespace crate
