@@ -6,9 +6,8 @@
 // v4 the gradients of weights by kernels of our own (outer_sum.h).
 // v5 products of a few rows with a weight by kernels of our own (few_rows.h).
 // v6 operands and results that are kept as bf16, so that what the backward reads again is rounded once.
-// v7 where bf16 products run in tiles (AMX), the gradients of weights by oneDNN, too, whose tiles do many times the
-// work
-//    of the vectors of outer_sum.h; a sum with alpha other than 1 through working memory, where it had been f32.
+// v7 where bf16 products run in tiles (AMX), so do the gradients of weights (outer_sum_amx.cpp); a sum with an alpha
+//    other than 1 that is added to c goes through working memory, where it had been f32.
 // Tried: the epilogue as post-ops of oneDNN's kernel (oneDNN 2.6, one Zen 5 core, 128 rows of d 384 to 1536): 5 to 6 %
 // slower than the pass in f32, 9 to 13 % in bf16, 15 to 25 % in int8. The pass finds c in the second-level cache.
 // Found: the kernels of dnnl_sgemm (oneDNN 2.6, AVX-512) run with the stack pointer in a page of the heap. A signal

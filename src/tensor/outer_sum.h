@@ -4,7 +4,7 @@
 //
 // The library's product spends its time on turning a round; here both operands are packed as they lie. Rows of a and b
 // are taken `chunk` at a time: a in strips of 48 columns, b in panels of 64, so that a block of 6 x 64 sums in
-// registers reads both from the first two caches.
+// registers, or of 48 x 16 in tiles, reads both from the first two caches.
 #pragma once
 #include "tensor/gemm_cpu.h"
 
