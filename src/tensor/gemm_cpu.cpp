@@ -107,10 +107,10 @@ void narrow_gemm(Device& device, const Gemm& g, const GemmShape& s) {
   require(device.operand() == Dtype::bf16, "[gemm] this device keeps no bf16");
   require(!g.add || !is_narrow(g.c), "[gemm] a sum cannot be added to bf16");
   if (const OuterKernels* outer = gradient_kernels(g, s, Products::bf16)) return outer_sum(device, *outer, g, s);
+  if (g.alpha != 1 && g.add) return add_scaled(device, g, s);
   Gemm product = g;
   std::optional<ScratchMatrix> sums;
   if (is_narrow(g.c)) product.c = *sums.emplace(device, s.m, s.n);
-  if (g.alpha != 1 && g.add) return add_scaled(device, g, s);
   finish(g, product.c, s, compiled_product(device, product, s, Products::bf16), g.alpha != 1);
 }
 

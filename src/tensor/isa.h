@@ -12,7 +12,7 @@ enum class Isa { baseline, avx2, avx512 };
 Isa cpu_isa();
 
 /// Whether bf16 products run in tiles (AMX) on this machine, asked of oneDNN, which asks the system for leave. Vectors
-/// of bf16 (vdpbf16ps) have half the speed of those of f32 on such processors: a Xeon of 2023 does 82 and 147 GFLOP/s.
+/// of bf16 (vdpbf16ps) had half the speed of those of f32 on the one measured, an Emerald Rapids: 82 and 147 GFLOP/s.
 bool has_tiles();
 
 /// "baseline", "avx2" or "avx512".

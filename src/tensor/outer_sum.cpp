@@ -38,9 +38,10 @@ void outer_sum(Device& device, const OuterKernels& kernels, const Gemm& g, const
     parallel_for(strips, 1, [&](int64_t lo, int64_t hi) {
       // The longer side is walked once, beside the shorter one, which so stays in the cache.
       const bool strips_outside = (hi - lo) * strip > panels * panel;
-      const int64_t inner = strips_outside ? panels : hi - lo;
+      const int64_t inside = strips_outside ? panels : hi - lo;
       for (int64_t t = 0; t < (hi - lo) * panels; ++t) {
-        const int64_t i = lo + (strips_outside ? t / inner : t % inner), j = strips_outside ? t % inner : t / inner;
+        const int64_t outer = t / inside, inner = t % inside;
+        const int64_t i = lo + (strips_outside ? outer : inner), j = strips_outside ? inner : outer;
         kernels.multiply(a + i * strip_bytes, b + j * panel_bytes, rows, c + i * strip * s.n + j * panel, s.n,
                          std::min(strip, s.m - i * strip), std::min(panel, s.n - j * panel),
                          static_cast<float>(g.alpha), g.add || row > 0);
